@@ -1,0 +1,3 @@
+//! Micro-benchmarks live in `benches/`; this library is empty on purpose.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Histograms, the recorder of a shard, snapshots and their merge
+
+#![forbid(unsafe_code)]

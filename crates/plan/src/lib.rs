@@ -1,0 +1,3 @@
+//! The validated test plan
+
+#![forbid(unsafe_code)]

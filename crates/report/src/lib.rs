@@ -1,0 +1,3 @@
+//! The summary and interval documents, and how people read them
+
+#![forbid(unsafe_code)]

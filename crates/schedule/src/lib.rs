@@ -1,0 +1,3 @@
+//! Rate profiles, arrival processes, cells and splitting
+
+#![forbid(unsafe_code)]

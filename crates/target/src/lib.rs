@@ -1,0 +1,3 @@
+//! The built-in HTTP target with its truth log
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Caller-buffered TLS client sessions
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Thresholds, judgement and exit codes
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Automation: tidy, ci, long
+
+#![forbid(unsafe_code)]

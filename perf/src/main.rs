@@ -1,0 +1,3 @@
+//! Whole-system measurement beside peers and baselines.
+
+fn main() {}
