@@ -1,0 +1,270 @@
+//! Hot path. What a shard writes its measurements into.
+//!
+//! What it is: the open [`Snapshot`] of one shard and the few verbs that fill it.
+//! What it is not: shared; each shard has its own and locks nothing.
+//!
+//! Invariants: no method allocates; an exchange costs one response record and one service record. An exchange is
+//! recorded with the recorder that recorded its sending, so that the audit of each recorder balances by itself:
+//! where a warm-up overlaps the measured time, each has its own recorder.
+//! Units: nanoseconds and bytes.
+
+use crate::{DropReason, ErrorClass, Snapshot};
+
+/// The recorder of one shard.
+#[derive(Debug)]
+pub struct Recorder {
+    open: Box<Snapshot>,
+}
+
+impl Recorder {
+    /// A recorder for a plan with `names` request names.
+    pub fn new(node: u32, shard: u32, names: usize) -> Self {
+        let mut open = Box::new(Snapshot::new(names));
+        open.node = node;
+        open.shard = shard;
+        Self { open }
+    }
+
+    /// Stamps the open and all later snapshots with a run and the epoch of a lease.
+    pub fn set_run(&mut self, run: u128, epoch: u32) {
+        self.open.run = run;
+        self.open.epoch = epoch;
+    }
+
+    /// Says whether the open and all later snapshots belong to the warm-up.
+    pub fn set_warmup(&mut self, warmup: bool) {
+        self.open.warmup = warmup;
+    }
+
+    /// The snapshot being filled.
+    pub fn open(&self) -> &Snapshot {
+        &self.open
+    }
+
+    /// `count` arrivals became due.
+    #[inline]
+    pub fn scheduled(&mut self, count: u64) {
+        self.open.counters.scheduled += count;
+    }
+
+    /// `count` arrivals became due that nobody owned.
+    #[inline]
+    pub fn unassigned(&mut self, count: u64) {
+        self.open.counters.unassigned += count;
+    }
+
+    /// A request left.
+    #[inline]
+    pub fn sent(&mut self, name: u32) {
+        self.open.counters.sent += 1;
+        self.open.names[name as usize].sent += 1;
+    }
+
+    /// An arrival will never be sent.
+    #[inline]
+    pub fn dropped(&mut self, reason: DropReason) {
+        self.dropped_many(reason, 1);
+    }
+
+    /// `count` arrivals will never be sent, all for the same reason.
+    #[inline]
+    pub fn dropped_many(&mut self, reason: DropReason, count: u64) {
+        self.open.counters.dropped[reason.index()] += count;
+    }
+
+    /// The shard got to an arrival this long after its intended send time.
+    #[inline]
+    pub fn lag(&mut self, ns: u64) {
+        self.open.lag.record(ns);
+    }
+
+    /// An arrival waited this long for a connection.
+    #[inline]
+    pub fn queue(&mut self, ns: u64) {
+        self.open.queue.record(ns);
+    }
+
+    /// A connect was begun.
+    #[inline]
+    pub fn connect_started(&mut self) {
+        self.open.counters.connects += 1;
+    }
+
+    /// A TCP connection was established in this time.
+    #[inline]
+    pub fn connect(&mut self, ns: u64) {
+        self.open.connect.record(ns);
+    }
+
+    /// A connect, TLS handshake included, failed.
+    #[inline]
+    pub fn connect_failed(&mut self) {
+        self.open.counters.connects_failed += 1;
+    }
+
+    /// A TLS handshake was finished in this time.
+    #[inline]
+    pub fn tls(&mut self, ns: u64, resumed: bool) {
+        self.open.tls.record(ns);
+        self.open.counters.tls_resumed += u64::from(resumed);
+    }
+
+    /// The peer closed a connection that no exchange was on.
+    #[inline]
+    pub fn closed_idle(&mut self) {
+        self.open.counters.closed_idle += 1;
+    }
+
+    /// The first response byte came this long after the actual send.
+    #[inline]
+    pub fn first_byte(&mut self, ns: u64) {
+        self.open.first_byte.record(ns);
+    }
+
+    /// An exchange succeeded.
+    #[inline]
+    pub fn ok(&mut self, name: u32, response_ns: u64, service_ns: u64, status: u16) {
+        let snapshot = &mut *self.open;
+        snapshot.counters.ok += 1;
+        snapshot.counters.status.count(status);
+        let name = &mut snapshot.names[name as usize];
+        name.ok_count += 1;
+        name.ok.record(response_ns);
+        name.service.record(service_ns);
+    }
+
+    /// An exchange failed; `service_ns` where the request was in fact sent. A failure by status also counts its
+    /// [`Recorder::status`].
+    #[inline]
+    pub fn failed(&mut self, name: u32, class: ErrorClass, response_ns: u64, service_ns: Option<u64>) {
+        let snapshot = &mut *self.open;
+        snapshot.counters.errors[class.index()] += 1;
+        let name = &mut snapshot.names[name as usize];
+        name.errors[class.index()] += 1;
+        name.failed.record(response_ns);
+        if let Some(ns) = service_ns {
+            name.service.record(ns);
+        }
+    }
+
+    /// A response with this status came, whose exchange [`Recorder::ok`] does not count.
+    #[inline]
+    pub fn status(&mut self, code: u16) {
+        self.open.counters.status.count(code);
+    }
+
+    /// An exchange was unfinished when the run ended.
+    #[inline]
+    pub fn cut_off(&mut self, name: u32) {
+        self.open.counters.cut_off += 1;
+        self.open.names[name as usize].cut_off += 1;
+    }
+
+    /// Bytes were handed to the transport.
+    #[inline]
+    pub fn bytes_sent(&mut self, bytes: u64) {
+        self.open.counters.bytes_sent += bytes;
+    }
+
+    /// Bytes were taken from the transport.
+    #[inline]
+    pub fn bytes_received(&mut self, bytes: u64) {
+        self.open.counters.bytes_received += bytes;
+    }
+
+    /// Closes the open snapshot over `from_ns..until_ns` and goes on in `spare`, which must be empty and made for
+    /// the same number of names. The caller stamps `cpu_ns`.
+    ///
+    /// # Panics
+    /// When `spare` still holds measurements or was made for another number of names.
+    pub fn seal(&mut self, mut spare: Box<Snapshot>, from_ns: u64, until_ns: u64) -> Box<Snapshot> {
+        assert!(spare.is_empty(), "a spare snapshot is cleared before it is handed back");
+        assert_eq!(spare.names.len(), self.open.names.len(), "a spare has room for every name of the plan");
+        spare.run = self.open.run;
+        spare.node = self.open.node;
+        spare.shard = self.open.shard;
+        spare.epoch = self.open.epoch;
+        spare.warmup = self.open.warmup;
+        spare.sequence = self.open.sequence + 1;
+        let mut sealed = std::mem::replace(&mut self.open, spare);
+        sealed.from_ns = from_ns;
+        sealed.until_ns = until_ns;
+        sealed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_verb_lands_in_its_own_place() {
+        let mut recorder = Recorder::new(3, 1, 2);
+        recorder.set_run(77, 5);
+        recorder.scheduled(6);
+        recorder.unassigned(1);
+        recorder.dropped(DropReason::Expired);
+        for name in [0, 1, 1, 1] {
+            recorder.sent(name);
+            recorder.lag(10);
+        }
+        recorder.queue(4);
+        recorder.connect_started();
+        recorder.connect(50);
+        recorder.connect_started();
+        recorder.connect_failed();
+        recorder.tls(70, true);
+        recorder.closed_idle();
+        recorder.first_byte(30);
+        recorder.ok(0, 100, 90, 200);
+        recorder.failed(1, ErrorClass::Status, 200, Some(150));
+        recorder.status(503);
+        recorder.failed(1, ErrorClass::ConnectRefused, 20, None);
+        recorder.cut_off(1);
+        recorder.bytes_sent(500);
+        recorder.bytes_received(900);
+
+        let snapshot = recorder.seal(Box::new(Snapshot::new(2)), 1_000, 2_000);
+        let counters = &snapshot.counters;
+        assert!(counters.balanced(), "{counters:?}");
+        assert_eq!((snapshot.run, snapshot.node, snapshot.shard, snapshot.epoch), (77, 3, 1, 5));
+        assert_eq!((snapshot.sequence, snapshot.from_ns, snapshot.until_ns), (0, 1_000, 2_000));
+        assert_eq!(counters.status.iter().collect::<Vec<_>>(), [(200, 1), (503, 1)]);
+        assert_eq!((counters.connects, counters.connects_failed, counters.closed_idle), (2, 1, 1));
+        assert_eq!((counters.tls_resumed, counters.bytes_sent, counters.bytes_received), (1, 500, 900));
+        assert_eq!((snapshot.lag.count(), snapshot.queue.count(), snapshot.first_byte.count()), (4, 1, 1));
+        assert_eq!((snapshot.connect.max_ns(), snapshot.tls.max_ns()), (50, 70));
+        let (first, second) = (&snapshot.names[0], &snapshot.names[1]);
+        assert_eq!((first.sent, first.ok_count, first.ok.max_ns(), first.service.max_ns()), (1, 1, 100, 90));
+        assert_eq!(
+            (second.sent, second.cut_off, second.failed.count(), second.service.count()),
+            (3, 1, 2, 1)
+        );
+    }
+
+    #[test]
+    fn sealing_goes_on_in_the_spare() {
+        let mut recorder = Recorder::new(1, 2, 1);
+        recorder.set_warmup(true);
+        recorder.scheduled(1);
+        let mut sealed = recorder.seal(Box::new(Snapshot::new(1)), 0, 10);
+        assert!(recorder.open().is_empty());
+        assert!(sealed.warmup);
+        recorder.set_warmup(false);
+        sealed.clear();
+        assert!(sealed.is_empty());
+        recorder.scheduled(2);
+        let second = recorder.seal(sealed, 10, 20);
+        assert_eq!((second.sequence, second.node, second.shard, second.warmup), (1, 1, 2, false));
+        assert_eq!(second.counters.scheduled, 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "a spare snapshot is cleared")]
+    fn a_spare_that_still_holds_measurements_is_refused() {
+        let mut recorder = Recorder::new(0, 0, 1);
+        recorder.lag(5);
+        let full = recorder.seal(Box::new(Snapshot::new(1)), 0, 1);
+        recorder.seal(full, 1, 2);
+    }
+}

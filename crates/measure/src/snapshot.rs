@@ -1,0 +1,137 @@
+//! What one shard measured in one interval, as plain data.
+//!
+//! What it is: the unit that travels from a shard to the control side, and later between machines.
+//! What it is not: a total; [`Totals`](crate::Totals) adds snapshots up.
+//!
+//! Invariant: (run, node, shard, epoch, sequence) names a snapshot, so that each can be counted exactly once; a
+//! cleared snapshot is as good as a new one.
+//! Units: `from_ns` and `until_ns` count from the run's start.
+
+use crate::{Counters, ErrorClass, IntervalHistogram};
+
+/// Measurements of one shard over one interval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The run; 0 where there is only one.
+    pub run: u128,
+    /// The engine.
+    pub node: u32,
+    /// The shard of the engine.
+    pub shard: u32,
+    /// Epoch of the lease under which it was measured; 0 without leases.
+    pub epoch: u32,
+    /// Position among the snapshots of this shard, from 0 on without gaps.
+    pub sequence: u64,
+    /// Begin of the interval.
+    pub from_ns: u64,
+    /// End of the interval.
+    pub until_ns: u64,
+    /// Whether it belongs to the warm-up, which stays out of the results.
+    pub warmup: bool,
+    /// What happened.
+    pub counters: Counters,
+    /// Schedule lag.
+    pub lag: IntervalHistogram,
+    /// Queue wait.
+    pub queue: IntervalHistogram,
+    /// TCP connect time.
+    pub connect: IntervalHistogram,
+    /// TLS handshake time.
+    pub tls: IntervalHistogram,
+    /// Actual send to first response byte.
+    pub first_byte: IntervalHistogram,
+    /// By request name, in the plan's order.
+    pub names: Vec<NameSnapshot>,
+    /// Processor time that the shard's thread used.
+    pub cpu_ns: u64,
+}
+
+/// Measurements of one request name over one interval.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameSnapshot {
+    /// Requests sent.
+    pub sent: u64,
+    /// Exchanges that succeeded.
+    pub ok_count: u64,
+    /// Exchanges unfinished when the run ended.
+    pub cut_off: u64,
+    /// Exchanges that failed, by [`ErrorClass`].
+    pub errors: [u64; ErrorClass::COUNT],
+    /// Response time of the exchanges that succeeded.
+    pub ok: IntervalHistogram,
+    /// Response time of the exchanges that failed.
+    pub failed: IntervalHistogram,
+    /// Service time of all exchanges that had one.
+    pub service: IntervalHistogram,
+}
+
+impl Snapshot {
+    /// An empty snapshot for `names` request names; the only place where its memory is allocated.
+    pub fn new(names: usize) -> Self {
+        Self {
+            run: 0,
+            node: 0,
+            shard: 0,
+            epoch: 0,
+            sequence: 0,
+            from_ns: 0,
+            until_ns: 0,
+            warmup: false,
+            counters: Counters::default(),
+            lag: IntervalHistogram::new(),
+            queue: IntervalHistogram::new(),
+            connect: IntervalHistogram::new(),
+            tls: IntervalHistogram::new(),
+            first_byte: IntervalHistogram::new(),
+            names: (0..names).map(|_| NameSnapshot::default()).collect(),
+            cpu_ns: 0,
+        }
+    }
+
+    /// Forgets the measurements and keeps the memory.
+    pub fn clear(&mut self) {
+        self.counters = Counters::default();
+        for histogram in self.histograms_mut() {
+            histogram.clear();
+        }
+        for name in &mut self.names {
+            name.clear();
+        }
+        self.cpu_ns = 0;
+    }
+
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        self.counters == Counters::default()
+            && [&self.lag, &self.queue, &self.connect, &self.tls, &self.first_byte]
+                .iter()
+                .all(|histogram| histogram.is_empty())
+            && self.names.iter().all(NameSnapshot::is_empty)
+    }
+
+    fn histograms_mut(&mut self) -> [&mut IntervalHistogram; 5] {
+        [&mut self.lag, &mut self.queue, &mut self.connect, &mut self.tls, &mut self.first_byte]
+    }
+}
+
+impl NameSnapshot {
+    fn clear(&mut self) {
+        self.sent = 0;
+        self.ok_count = 0;
+        self.cut_off = 0;
+        self.errors = [0; ErrorClass::COUNT];
+        self.ok.clear();
+        self.failed.clear();
+        self.service.clear();
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sent == 0
+            && self.ok_count == 0
+            && self.cut_off == 0
+            && self.errors.iter().all(|count| *count == 0)
+            && self.ok.is_empty()
+            && self.failed.is_empty()
+            && self.service.is_empty()
+    }
+}

@@ -1,0 +1,232 @@
+//! The control side's sums: snapshots added up over shards, names and time.
+//!
+//! What it is: 64-bit totals of a run, of one second of it, or of many runs.
+//! What it is not: a ledger; whoever may see a snapshot twice must notice that before.
+//!
+//! Invariants: absorbing allocates only when a shard or name appears for the first time; the merge is total,
+//! associative and commutative, with `default()` as identity. Snapshots of the warm-up are kept apart and enter
+//! no result.
+
+use crate::{Counters, ErrorClass, Histogram, Latency, NameSnapshot, Snapshot};
+
+/// Sums over any number of snapshots.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// What happened.
+    pub counters: Counters,
+    /// What happened during the warm-up, which no result contains.
+    pub warmup: Counters,
+    /// Schedule lag.
+    pub lag: Histogram,
+    /// Queue wait.
+    pub queue: Histogram,
+    /// TCP connect time.
+    pub connect: Histogram,
+    /// TLS handshake time.
+    pub tls: Histogram,
+    /// Actual send to first response byte.
+    pub first_byte: Histogram,
+    /// By request name, in the plan's order.
+    pub names: Vec<NameTotals>,
+    /// By shard, rising by node and shard.
+    pub shards: Vec<ShardTotals>,
+}
+
+/// Sums of one request name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameTotals {
+    /// Requests sent.
+    pub sent: u64,
+    /// Exchanges that succeeded.
+    pub ok_count: u64,
+    /// Exchanges unfinished when the run ended.
+    pub cut_off: u64,
+    /// Exchanges that failed, by [`ErrorClass`].
+    pub errors: [u64; ErrorClass::COUNT],
+    /// Response time of the exchanges that succeeded.
+    pub ok: Histogram,
+    /// Response time of the exchanges that failed.
+    pub failed: Histogram,
+    /// Service time of all exchanges that had one.
+    pub service: Histogram,
+}
+
+/// Sums of one shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardTotals {
+    /// The engine.
+    pub node: u32,
+    /// The shard of the engine.
+    pub shard: u32,
+    /// Arrivals that were due in its cells.
+    pub scheduled: u64,
+    /// Requests that it sent.
+    pub sent: u64,
+    /// Exchanges that ended on it, well or not.
+    pub completed: u64,
+    /// Processor time of its thread, warm-up included.
+    pub cpu_ns: u64,
+    /// Its schedule lag.
+    pub lag: Histogram,
+}
+
+impl Totals {
+    /// Empty sums with room for `names` request names.
+    pub fn new(names: usize) -> Self {
+        Self { names: (0..names).map(|_| NameTotals::default()).collect(), ..Self::default() }
+    }
+
+    /// Adds one snapshot.
+    pub fn absorb(&mut self, snapshot: &Snapshot) {
+        let shard = self.shard_mut(snapshot.node, snapshot.shard);
+        shard.cpu_ns = shard.cpu_ns.saturating_add(snapshot.cpu_ns);
+        if snapshot.warmup {
+            self.warmup.merge(&snapshot.counters);
+            return;
+        }
+        shard.scheduled = shard.scheduled.saturating_add(snapshot.counters.scheduled);
+        shard.sent = shard.sent.saturating_add(snapshot.counters.sent);
+        shard.completed = shard.completed.saturating_add(snapshot.counters.completed());
+        shard.lag.absorb(&snapshot.lag);
+        self.counters.merge(&snapshot.counters);
+        self.lag.absorb(&snapshot.lag);
+        self.queue.absorb(&snapshot.queue);
+        self.connect.absorb(&snapshot.connect);
+        self.tls.absorb(&snapshot.tls);
+        self.first_byte.absorb(&snapshot.first_byte);
+        self.make_room(snapshot.names.len());
+        for (total, name) in self.names.iter_mut().zip(&snapshot.names) {
+            total.absorb(name);
+        }
+    }
+
+    /// Adds everything that `other` counted; names are matched by position, shards by node and shard.
+    pub fn merge(&mut self, other: &Self) {
+        self.counters.merge(&other.counters);
+        self.warmup.merge(&other.warmup);
+        self.lag.merge(&other.lag);
+        self.queue.merge(&other.queue);
+        self.connect.merge(&other.connect);
+        self.tls.merge(&other.tls);
+        self.first_byte.merge(&other.first_byte);
+        self.make_room(other.names.len());
+        for (mine, theirs) in self.names.iter_mut().zip(&other.names) {
+            mine.merge(theirs);
+        }
+        for theirs in &other.shards {
+            let mine = self.shard_mut(theirs.node, theirs.shard);
+            mine.scheduled = mine.scheduled.saturating_add(theirs.scheduled);
+            mine.sent = mine.sent.saturating_add(theirs.sent);
+            mine.completed = mine.completed.saturating_add(theirs.completed);
+            mine.cpu_ns = mine.cpu_ns.saturating_add(theirs.cpu_ns);
+            mine.lag.merge(&theirs.lag);
+        }
+    }
+
+    /// Forgets every count and keeps the memory, the names and the shards.
+    pub fn clear(&mut self) {
+        self.counters = Counters::default();
+        self.warmup = Counters::default();
+        let kinds = [&mut self.lag, &mut self.queue, &mut self.connect, &mut self.tls, &mut self.first_byte];
+        for histogram in kinds {
+            histogram.clear();
+        }
+        for name in &mut self.names {
+            name.clear();
+        }
+        for shard in &mut self.shards {
+            (shard.scheduled, shard.sent, shard.completed, shard.cpu_ns) = (0, 0, 0, 0);
+            shard.lag.clear();
+        }
+    }
+
+    /// The distribution of one latency over all names and shards.
+    pub fn latency(&self, latency: Latency) -> Histogram {
+        match latency {
+            Latency::Lag => self.lag.clone(),
+            Latency::Queue => self.queue.clone(),
+            Latency::Connect => self.connect.clone(),
+            Latency::Tls => self.tls.clone(),
+            Latency::FirstByte => self.first_byte.clone(),
+            Latency::Service => self.sum_of_names(|name| vec![&name.service]),
+            Latency::Response => self.sum_of_names(|name| vec![&name.ok, &name.failed]),
+            Latency::ResponseOk => self.sum_of_names(|name| vec![&name.ok]),
+        }
+    }
+
+    /// Processor time of all shards, warm-up included.
+    pub fn cpu_ns(&self) -> u64 {
+        self.shards.iter().fold(0, |sum, shard| sum.saturating_add(shard.cpu_ns))
+    }
+
+    fn sum_of_names(&self, pick: impl Fn(&NameTotals) -> Vec<&Histogram>) -> Histogram {
+        let mut sum = Histogram::new();
+        for histogram in self.names.iter().flat_map(pick) {
+            sum.merge(histogram);
+        }
+        sum
+    }
+
+    fn make_room(&mut self, names: usize) {
+        if self.names.len() < names {
+            self.names.resize_with(names, NameTotals::default);
+        }
+    }
+
+    fn shard_mut(&mut self, node: u32, shard: u32) -> &mut ShardTotals {
+        let found = self.shards.binary_search_by_key(&(node, shard), |known| (known.node, known.shard));
+        let position = found.unwrap_or_else(|position| {
+            self.shards.insert(position, ShardTotals { node, shard, ..ShardTotals::default() });
+            position
+        });
+        &mut self.shards[position]
+    }
+}
+
+impl NameTotals {
+    /// Exchanges that failed, for any reason.
+    pub fn errors_total(&self) -> u64 {
+        self.errors.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Response time of every exchange that ended.
+    pub fn response(&self) -> Histogram {
+        let mut response = self.ok.clone();
+        response.merge(&self.failed);
+        response
+    }
+
+    fn absorb(&mut self, name: &NameSnapshot) {
+        self.add_counts(name.sent, name.ok_count, name.cut_off, &name.errors);
+        self.ok.absorb(&name.ok);
+        self.failed.absorb(&name.failed);
+        self.service.absorb(&name.service);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.add_counts(other.sent, other.ok_count, other.cut_off, &other.errors);
+        self.ok.merge(&other.ok);
+        self.failed.merge(&other.failed);
+        self.service.merge(&other.service);
+    }
+
+    fn clear(&mut self) {
+        (self.sent, self.ok_count, self.cut_off) = (0, 0, 0);
+        self.errors = [0; ErrorClass::COUNT];
+        self.ok.clear();
+        self.failed.clear();
+        self.service.clear();
+    }
+
+    fn add_counts(&mut self, sent: u64, ok_count: u64, cut_off: u64, errors: &[u64; ErrorClass::COUNT]) {
+        self.sent = self.sent.saturating_add(sent);
+        self.ok_count = self.ok_count.saturating_add(ok_count);
+        self.cut_off = self.cut_off.saturating_add(cut_off);
+        for (sum, more) in self.errors.iter_mut().zip(errors) {
+            *sum = sum.saturating_add(*more);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
