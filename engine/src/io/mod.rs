@@ -12,6 +12,9 @@
 //! * Completions of one connection come in the order in which they happened on it.
 //! * Nothing is allocated after construction except when a connection is opened.
 
+mod buffers;
+pub mod epoll;
+
 use std::io;
 use std::net::SocketAddr;
 
@@ -98,6 +101,21 @@ pub enum Completion {
         /// Why.
         errno: Errno,
     },
+}
+
+impl Completion {
+    /// The connection that it happened on.
+    pub fn conn(&self) -> ConnId {
+        match *self {
+            Self::Connected { conn }
+            | Self::ConnectFailed { conn, .. }
+            | Self::Received { conn, .. }
+            | Self::Discarded { conn, .. }
+            | Self::Ended { conn }
+            | Self::Sent { conn, .. }
+            | Self::Failed { conn, .. } => conn,
+        }
+    }
 }
 
 /// How long [`Io::wait`] may block.
