@@ -1,0 +1,60 @@
+//! What one exchange costs in the HTTP/1.1 machine: a response that arrives whole, one that arrives in pieces, a
+//! chunked one, and the encoding of a request.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use http1::{Limits, ResponseMachine, encode_request};
+
+/// 107 bytes, three header fields.
+const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\nServer: openloop-target\r\nContent-Type: text/plain\r\n\
+Content-Length: 17\r\n\r\nHello, open loop!";
+
+/// Shaped like the answer of a common server behind a common proxy.
+const BUSY: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Fri, 20 Nov 2026 19:14:00 GMT\r\nServer: nginx/1.26.2\r\n\
+Content-Type: application/json; charset=utf-8\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\
+Vary: Accept-Encoding\r\nETag: W/\"2-eZaTSbW9NkpNEK5qAVpUHA\"\r\nX-Request-Id: 4bf92f3577b34da6a3ce929d0e0e4736\r\n\
+Strict-Transport-Security: max-age=31536000; includeSubDomains\r\nX-Content-Type-Options: nosniff\r\n\r\n{}";
+
+const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n\
+10\r\n0123456789abcdef\r\n8;name=value\r\n01234567\r\n0\r\n\r\n";
+
+/// Gives the machine one response, cut into pieces of at most `size` bytes.
+fn exchange(machine: &mut ResponseMachine, bytes: &[u8], size: usize) {
+    machine.expect(false);
+    let mut response = None;
+    for piece in bytes.chunks(size) {
+        response = machine.receive(black_box(piece)).expect("the response is valid").response;
+    }
+    assert!(black_box(response).is_some(), "the last piece completes the response");
+}
+
+fn receiving(criterion: &mut Criterion) {
+    assert_eq!(PLAIN.len(), 107);
+    let mut group = criterion.benchmark_group("http1/receive");
+    let cases = [
+        ("whole", PLAIN, usize::MAX),
+        ("halves", PLAIN, 54),
+        ("bytes", PLAIN, 1),
+        ("ten fields", BUSY, usize::MAX),
+        ("ten fields in halves", BUSY, BUSY.len().div_ceil(2)),
+        ("chunked", CHUNKED, usize::MAX),
+        ("chunked in halves", CHUNKED, CHUNKED.len().div_ceil(2)),
+    ];
+    for (name, bytes, size) in cases {
+        group.throughput(Throughput::Bytes(bytes.len() as u64));
+        let mut machine = ResponseMachine::new(Limits::default());
+        group.bench_function(name, |bencher| bencher.iter(|| exchange(&mut machine, bytes, size)));
+    }
+    group.finish();
+}
+
+fn encoding(criterion: &mut Criterion) {
+    let headers = [("Accept".to_owned(), "*/*".to_owned()), ("X-Run".to_owned(), "1".to_owned())];
+    criterion.bench_function("http1/encode", |bencher| {
+        bencher.iter(|| encode_request(black_box("GET"), "/index.html", "example.test", &headers, b""));
+    });
+}
+
+criterion_group!(benches, receiving, encoding);
+criterion_main!(benches);
