@@ -1,0 +1,138 @@
+//! Hot path. Poisson arrivals: one stream per cell, block by block, merged in order for one owner.
+//!
+//! What it is: a Poisson process of rate one in *operational time*, the integral of the arrival rate; the profile
+//! then maps it to the clock, exactly. A block is a stretch of operational time as long as there are cells, so
+//! that a cell has one arrival in a block on average, whatever the rate is.
+//! What it is not: aware of the profile. A changed rate moves arrivals in time, and changes none of them.
+//!
+//! While the arrivals of one block go out, the next block is drawn, a cell or two for each arrival: no step does
+//! much, and nothing is allocated after `new` unless a block holds twelve standard deviations more than its
+//! mean.
+//!
+//! Slots: arrival n of a cell in block b has slot (32 b + n) × W + cell. They are unique over the plan and follow
+//! from cell and block alone, so an owner can start at any block; they are not consecutive.
+//!
+//! Invariant: an arrival depends on (seed, cell, block) and on integers only.
+
+mod block;
+mod draw;
+mod limit;
+
+use std::sync::Arc;
+
+use crate::CELL_COUNT;
+use crate::segment::QUANTA_PER_ARRIVAL;
+
+use block::Block;
+use draw::ARRIVALS_PER_BLOCK_MAX;
+use limit::Limit;
+
+/// How long a block is in operational time.
+const QUANTA_PER_BLOCK: u128 = QUANTA_PER_ARRIVAL * CELL_COUNT as u128;
+
+/// Where an arrival stands in the whole plan; the order is the order of sending.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    block: u64,
+    /// The distance from the start of the block, as a fraction of its length in units of 2⁻⁶⁴.
+    fraction: u64,
+    cell: u16,
+    /// Which of its cell's arrivals in this block it is, in order.
+    ordinal: u8,
+}
+
+impl Place {
+    /// Operational time at this place, rounded down to a quantum.
+    #[inline]
+    fn quanta(self) -> u128 {
+        // In slots with 48 binary places, so that the product with QUANTA_PER_ARRIVAL (51 bits) fits.
+        let slots = (u128::from(CELL_COUNT) * u128::from(self.fraction)) >> 16;
+        u128::from(self.block) * QUANTA_PER_BLOCK + ((slots * QUANTA_PER_ARRIVAL) >> 48)
+    }
+
+    #[inline]
+    fn slot(self) -> u64 {
+        let turn = self.block * ARRIVALS_PER_BLOCK_MAX as u64 + u64::from(self.ordinal);
+        turn * u64::from(CELL_COUNT) + u64::from(self.cell)
+    }
+}
+
+/// The Poisson arrivals of a set of cells, in order.
+#[derive(Debug)]
+pub(crate) struct Poisson {
+    seed: u64,
+    cells: Arc<[u16]>,
+    /// The block whose arrivals go out.
+    current: Block,
+    /// The block after it, drawn meanwhile.
+    coming: Block,
+    /// How many cells of `coming` to draw for each arrival of `current`, so that it is whole in time.
+    cells_per_arrival: usize,
+    limit: Option<Limit>,
+}
+
+impl Poisson {
+    pub(crate) fn new(seed: u64, cells: Arc<[u16]>) -> Self {
+        let (current, coming) = (Block::new(0, cells.len()), Block::new(1, cells.len()));
+        let mut poisson = Self { seed, cells, current, coming, cells_per_arrival: 0, limit: None };
+        if !poisson.cells.is_empty() {
+            poisson.current.draw(seed, &poisson.cells, poisson.cells.len());
+            poisson.current.find_first();
+            poisson.next_block();
+        }
+        poisson
+    }
+
+    /// Ends the process after the first `count` arrivals of the whole plan.
+    ///
+    /// Which those are depends on all cells, so this counts every cell's arrivals, block by block, until the
+    /// limit or `total_quanta`: a few nanoseconds for each arrival of the limit, to be spent before the run.
+    pub(crate) fn set_limit(&mut self, count: u64, total_quanta: u128) {
+        let mut limit = Limit::new(count);
+        limit.search(self.seed, total_quanta);
+        self.limit = Some(limit);
+    }
+
+    /// Lets the search for the limit go on where a raised rate lengthened the plan.
+    pub(crate) fn extend_limit(&mut self, total_quanta: u128) {
+        if let Some(limit) = &mut self.limit {
+            limit.search(self.seed, total_quanta);
+        }
+    }
+
+    /// The next arrival's slot and operational time; `None` without cells or at the limit.
+    #[inline]
+    pub(crate) fn current(&self) -> Option<(u64, u128)> {
+        let place = self.current.first()?;
+        if self.limit.as_ref().is_some_and(|limit| limit.excludes(place)) {
+            return None;
+        }
+        Some((place.slot(), place.quanta()))
+    }
+
+    #[inline]
+    pub(crate) fn advance(&mut self) {
+        self.coming.draw(self.seed, &self.cells, self.cells_per_arrival);
+        self.current.remove_first();
+        if self.current.first().is_none() {
+            self.next_block();
+        }
+    }
+
+    /// Moves on to the next block that has an arrival.
+    ///
+    /// Nothing is left to draw here unless `current` was empty, which happens to the blocks of a few cells only:
+    /// they hold none with probability e⁻ⁿ for n cells.
+    fn next_block(&mut self) {
+        while self.current.first().is_none() {
+            self.coming.draw(self.seed, &self.cells, self.cells.len());
+            std::mem::swap(&mut self.current, &mut self.coming);
+            self.coming.restart(self.current.number() + 1);
+            self.current.find_first();
+        }
+        self.cells_per_arrival = self.cells.len().div_ceil(self.current.arrival_count());
+    }
+}
+
+#[cfg(test)]
+mod tests;
