@@ -88,6 +88,8 @@ pub struct Counters {
     pub tls_resumed: u64,
     /// Connections that the peer closed while no exchange was on them.
     pub closed_idle: u64,
+    /// Bytes that came while no response was due; their connections were closed.
+    pub unsolicited: u64,
 }
 
 impl Counters {
@@ -105,6 +107,7 @@ impl Counters {
             (&mut self.connects_failed, other.connects_failed),
             (&mut self.tls_resumed, other.tls_resumed),
             (&mut self.closed_idle, other.closed_idle),
+            (&mut self.unsolicited, other.unsolicited),
         ] {
             *mine = mine.saturating_add(theirs);
         }

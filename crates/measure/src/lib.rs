@@ -27,7 +27,7 @@ pub use interval::IntervalHistogram;
 pub use kinds::{DropReason, ErrorClass, Latency};
 pub use layout::{BUCKET_COUNT, HIGHEST_NS};
 pub use recorder::Recorder;
-pub use snapshot::{NameSnapshot, Snapshot};
+pub use snapshot::{Gauges, NameSnapshot, Snapshot};
 pub use totals::{NameTotals, ShardTotals, Totals};
 
 /// Why measurements that came from outside were refused.

@@ -115,6 +115,12 @@ impl Recorder {
         self.open.counters.closed_idle += 1;
     }
 
+    /// Bytes came on a connection that owed no response.
+    #[inline]
+    pub fn unsolicited(&mut self) {
+        self.open.counters.unsolicited += 1;
+    }
+
     /// The first response byte came this long after the actual send.
     #[inline]
     pub fn first_byte(&mut self, ns: u64) {

@@ -44,6 +44,19 @@ pub struct Snapshot {
     pub names: Vec<NameSnapshot>,
     /// Processor time that the shard's thread used.
     pub cpu_ns: u64,
+    /// How things stood at the end of the interval.
+    pub gauges: Gauges,
+}
+
+/// How things stood on a shard at one instant.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Connections open or being opened.
+    pub connections: u32,
+    /// Exchanges in flight.
+    pub in_flight: u32,
+    /// Arrivals that wait for a connection.
+    pub waiting: u64,
 }
 
 /// Measurements of one request name over one interval.
@@ -85,6 +98,7 @@ impl Snapshot {
             first_byte: IntervalHistogram::new(),
             names: (0..names).map(|_| NameSnapshot::default()).collect(),
             cpu_ns: 0,
+            gauges: Gauges::default(),
         }
     }
 
@@ -98,6 +112,7 @@ impl Snapshot {
             name.clear();
         }
         self.cpu_ns = 0;
+        self.gauges = Gauges::default();
     }
 
     /// Whether nothing was measured.
