@@ -53,7 +53,7 @@ const DISCARD_SIZE: usize = 1 << 20;
 
 /// An [`Io`] on epoll. See the module's documentation.
 #[derive(Debug)]
-pub struct Epoll {
+pub struct EpollIo {
     sleeper: Sleeper,
     options: SocketOptions,
     connections: Box<[Connection]>,
@@ -66,7 +66,7 @@ pub struct Epoll {
     discarded: Box<[u8]>,
 }
 
-impl Epoll {
+impl EpollIo {
     /// A driver that can hold what `limits` says; all of it is allocated here.
     ///
     /// # Errors
@@ -335,7 +335,7 @@ impl Epoll {
     }
 }
 
-impl Io for Epoll {
+impl Io for EpollIo {
     fn now(&mut self) -> Timestamp {
         OsClock.now()
     }

@@ -14,6 +14,7 @@
 
 mod buffers;
 pub mod epoll;
+pub mod sim;
 
 use std::io;
 use std::net::SocketAddr;

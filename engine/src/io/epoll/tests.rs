@@ -7,9 +7,9 @@ use super::*;
 
 const MILLI: u64 = 1_000_000;
 
-fn driver(connections: u32) -> Epoll {
+fn driver(connections: u32) -> EpollIo {
     let limits = Limits { connections, buffer_size: 4_096, buffer_count: 8 };
-    Epoll::new(limits, SocketOptions::default()).unwrap()
+    EpollIo::new(limits, SocketOptions::default()).unwrap()
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_full_table_and_a_foreign_source_are_local_refusals() {
 
     let options = SocketOptions { source: Some(Ipv4Addr::new(192, 0, 2, 1).into()) };
     let limits = Limits { connections: 1, buffer_size: 64, buffer_count: 2 };
-    let mut elsewhere = Epoll::new(limits, options).unwrap();
+    let mut elsewhere = EpollIo::new(limits, options).unwrap();
     assert_eq!(elsewhere.connect(&address), Err(OsErrno::ADDRNOTAVAIL.into()));
 }
 
