@@ -1,2 +1,15 @@
-//! The engine.
+//! The engine: one load process.
+//!
+//! What it is: the library under the `engine` program. A shard per core ([`shard`]) drives connections over a
+//! completion-shaped driver ([`io`]); the control thread starts the shards ([`launch`]) and adds up what they
+//! measure ([`collect`]).
+//! What it is not: a fleet; several engines meet in documents and at the control socket only.
+
 #![forbid(unsafe_code)]
+
+pub mod collect;
+mod conn;
+pub mod io;
+pub mod launch;
+pub mod run;
+pub mod shard;

@@ -1,0 +1,99 @@
+//! The commands that run other programs, one after another, and stop at the first that fails.
+
+use std::process::Command;
+
+/// What tests start for real. Debian's package, and the program by which its presence is known.
+const SERVERS: &[(&str, &str)] = &[("nginx-light", "nginx"), ("python3", "python3"), ("openssl", "openssl")];
+
+/// What `.ci/run` does.
+pub(crate) fn ci() -> Result<(), String> {
+    cargo(&["fmt", "--all", "--check"])?;
+    crate::tidy::run()?;
+    cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    test(&[])
+}
+
+/// Sets the machine up and runs every test of the ci home.
+pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
+    set_up()?;
+    // The end-to-end tests drive these; a debug build would be late through its own fault.
+    cargo(&["build", "--locked", "--release", "-p", "engine", "-p", "coordinator", "-p", "executor-blazemeter"])?;
+    let mut command = vec!["test", "--locked", "--workspace", "--no-fail-fast"];
+    command.extend(arguments.iter().map(String::as_str));
+    cargo(&command)
+}
+
+/// Runs the tests of the long home: they are marked by the feature `long` of the package `e2e`.
+pub(crate) fn long(arguments: &[String]) -> Result<(), String> {
+    set_up()?;
+    cargo(&["build", "--locked", "--release", "-p", "engine"])?;
+    let mut command = vec!["test", "--locked", "-p", "e2e", "--features", "long", "--test", "long", "--"];
+    command.extend(["--nocapture", "--test-threads", "1"]);
+    command.extend(arguments.iter().map(String::as_str));
+    cargo(&command)
+}
+
+/// Writes the JSON Schemas anew.
+pub(crate) fn schema() -> Result<(), String> {
+    for (name, file) in [
+        ("summary", "crates/report/schema/summary.json"),
+        ("interval", "crates/report/schema/interval.json"),
+    ] {
+        let output = Command::new(env!("CARGO"))
+            .args(["run", "--quiet", "--locked", "-p", "engine", "--", "schema", name])
+            .output()
+            .map_err(|error| format!("cannot run the engine: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("engine schema {name} failed: {}", String::from_utf8_lossy(&output.stderr)));
+        }
+        std::fs::write(file, &output.stdout).map_err(|error| format!("cannot write {file}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Installs the servers that tests start, where they are missing.
+fn set_up() -> Result<(), String> {
+    let missing: Vec<&str> = SERVERS
+        .iter()
+        .filter(|(_, program)| !is_present(program))
+        .map(|(package, _)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("xtask: installing {}", missing.join(", "));
+    let as_root = std::env::var("USER").is_ok_and(|user| user == "root") || is_root();
+    let run = |arguments: &[&str]| {
+        let mut words: Vec<&str> = if as_root { Vec::new() } else { vec!["sudo", "-n"] };
+        words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        words.extend(arguments);
+        program(words[0], &words[1..])
+    };
+    run(&["update", "-qq"])?;
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(&missing);
+    run(&install)
+}
+
+fn is_present(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file())
+    })
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"))
+}
+
+fn cargo(arguments: &[&str]) -> Result<(), String> {
+    program(env!("CARGO"), arguments)
+}
+
+fn program(name: &str, arguments: &[&str]) -> Result<(), String> {
+    println!("xtask: {} {}", if name == env!("CARGO") { "cargo" } else { name }, arguments.join(" "));
+    let status = Command::new(name)
+        .args(arguments)
+        .status()
+        .map_err(|error| format!("cannot run {name}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{name} {} failed: {status}", arguments.join(" "))) }
+}

@@ -1,3 +1,0 @@
-//! Automation: tidy, ci, long
-
-#![forbid(unsafe_code)]

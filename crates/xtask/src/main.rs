@@ -1,0 +1,46 @@
+//! Automation of this workspace: `cargo xtask COMMAND`.
+//!
+//! What it is: the one place that knows how the project is checked. `.ci/run` calls it, and so do people.
+//! What it is not: a part of the product.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
+
+mod arrows;
+mod commands;
+mod metadata;
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  ci      format, lints, tidy, then the tests: what .ci/run does
+  tidy    arrows between crates, sizes, headers, lint inheritance, dependency rules
+  test    set the machine up (servers and tools that tests start) and run every test of the ci home
+  long    soak, stall truth, server logs: run before a release; takes many minutes
+  schema  write the JSON Schemas of the documents anew from the code
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.first().map(String::as_str) {
+        Some("ci") => commands::ci(),
+        Some("tidy") => tidy::run(),
+        Some("test") => commands::test(&arguments[1..]),
+        Some("long") => commands::long(&arguments[1..]),
+        Some("schema") => commands::schema(),
+        _ => {
+            print!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Connections: what a shard keeps for each place in its driver's table.
+//!
+//! What it is: the protocol stack of a connection (HTTP/1.1, plain or inside TLS) and its state.
+//! What it is not: a socket; the driver owns that. It decides nothing about load.
+//!
+//! ```text
+//!             connect                 Connected, plain
+//!   Vacant ───────────► Connecting ───────────────────────► Idle ◄──────────┐
+//!     ▲                     │ Connected, TLS                ▲ │ request      │ response
+//!     │                     ▼                   established │ ▼              │ (keep-alive)
+//!     │                 Handshaking ────────────────────────┘ Busy ──────────┘
+//!     └───────────── close, from every state ────────────────────────────────
+//! ```
+
+mod failure;
+mod pool;
+mod stack;
+
+pub(crate) use failure::{of_connect_errno, of_errno, of_tls};
+pub(crate) use pool::Pool;
+pub(crate) use stack::{Delivery, Stack, TlsStack};
+
+use clock::Timestamp;
+use http1::{Ending, ResponseMachine};
+use measure::ErrorClass;
+
+use crate::io::ConnId;
+use crate::shard::exchange::ExchangeId;
+
+/// Where a connection is in its life.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// The place is free.
+    Vacant,
+    /// The TCP handshake is under way since then.
+    Connecting {
+        /// When it began.
+        since: Timestamp,
+    },
+    /// TCP stands; the TLS handshake is under way.
+    Handshaking {
+        /// When the TCP handshake began.
+        since: Timestamp,
+        /// When the TLS handshake began.
+        tls_since: Timestamp,
+    },
+    /// Ready for a request.
+    Idle,
+    /// Carrying an exchange.
+    Busy {
+        /// Which.
+        exchange: ExchangeId,
+    },
+}
+
+/// One place in the connection table.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// Who lives here; stale completions name an earlier generation.
+    pub(crate) id: ConnId,
+    /// Where it is in its life.
+    pub(crate) state: State,
+    /// Reads responses.
+    pub(crate) machine: ResponseMachine,
+    /// Plain, or inside TLS.
+    pub(crate) stack: Stack,
+    /// Exchanges finished on it.
+    pub(crate) served: u64,
+    /// Body bytes that the driver still throws away unseen.
+    pub(crate) discarding: u64,
+}
+
+impl Connection {
+    /// A free place.
+    pub(crate) fn vacant(index: u32, limits: http1::Limits) -> Self {
+        Self {
+            id: ConnId { index, generation: 0 },
+            state: State::Vacant,
+            machine: ResponseMachine::new(limits),
+            stack: Stack::Plain,
+            served: 0,
+            discarding: 0,
+        }
+    }
+
+    /// Moves a new tenant in.
+    pub(crate) fn open(&mut self, id: ConnId, limits: http1::Limits, now: Timestamp) {
+        self.id = id;
+        self.state = State::Connecting { since: now };
+        self.machine = ResponseMachine::new(limits);
+        self.stack = Stack::Plain;
+        self.served = 0;
+        self.discarding = 0;
+    }
+
+    /// Moves the tenant out.
+    pub(crate) fn vacate(&mut self) {
+        self.state = State::Vacant;
+        self.stack = Stack::Plain;
+    }
+
+    /// The driver threw `count` body bytes away unseen.
+    pub(crate) fn skip(&mut self, count: u64) -> Delivery {
+        if count > self.machine.discardable() {
+            // The driver was asked for no more than the body has left; more is not ours to guess about.
+            return Delivery::Failed(ErrorClass::Desync);
+        }
+        match self.machine.discarded(count) {
+            Ok(step) => step.response.map_or(Delivery::Nothing, Delivery::Response),
+            Err(error) => Delivery::Failed(failure::of_protocol(error)),
+        }
+    }
+
+    /// The peer has sent its last byte: whether that completes the response.
+    pub(crate) fn finish_stream(&mut self) -> Delivery {
+        match self.machine.end() {
+            // RFC 8446 section 6.1: without close_notify an attacker may have cut the body short.
+            Ok(Ending::Complete(_)) if self.stack.is_truncated() => Delivery::Failed(ErrorClass::TlsClosed),
+            Ok(Ending::Complete(response)) => Delivery::Response(response),
+            Ok(Ending::Idle) => Delivery::Nothing,
+            Err(error) => Delivery::Failed(failure::of_protocol(error)),
+        }
+    }
+}

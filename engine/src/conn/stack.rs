@@ -1,0 +1,108 @@
+//! Hot path. The protocol stack of a connection: HTTP/1.1, plain or inside TLS.
+//!
+//! What it is: the path of received bytes to the response machine, and of request bytes to the wire.
+//! What it is not: a socket. What must be sent is handed to the driver by the shard.
+//!
+//! Invariant: under TLS at most one buffer is with the driver at a time; what is encrypted meanwhile gathers
+//! in `outgoing` and leaves when the driver returns the first.
+
+use http1::{Response, ResponseMachine};
+use measure::ErrorClass;
+
+use super::failure;
+
+/// Plain, or inside TLS.
+#[derive(Debug)]
+pub(crate) enum Stack {
+    /// Bytes are HTTP.
+    Plain,
+    /// Bytes are TLS records around HTTP.
+    Tls(Box<TlsStack>),
+}
+
+/// A TLS session and its bytes on their way out.
+#[derive(Debug)]
+pub(crate) struct TlsStack {
+    pub(crate) session: tls::Session,
+    /// Ciphertext that waits for the driver.
+    pub(crate) outgoing: Vec<u8>,
+    /// The second buffer, while the driver does not hold it.
+    pub(crate) spare: Option<Vec<u8>>,
+}
+
+impl TlsStack {
+    /// The ciphertext to hand to the driver now, if there is any and the driver is free.
+    pub(crate) fn take_outgoing(&mut self) -> Option<Vec<u8>> {
+        if self.outgoing.is_empty() {
+            return None;
+        }
+        let spare = self.spare.take()?;
+        Some(std::mem::replace(&mut self.outgoing, spare))
+    }
+
+    /// The driver returns the buffer that it held.
+    pub(crate) fn put_spare(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.spare = Some(buffer);
+    }
+}
+
+/// What received bytes amounted to.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// Nothing is complete yet.
+    Nothing,
+    /// The response is complete.
+    Response(Response),
+    /// The connection is of no further use.
+    Failed(ErrorClass),
+}
+
+impl Stack {
+    /// Takes bytes that arrived. They may be changed in place.
+    pub(crate) fn receive(&mut self, machine: &mut ResponseMachine, bytes: &mut [u8]) -> Delivery {
+        let mut delivery = Delivery::Nothing;
+        match self {
+            Self::Plain => feed(machine, bytes, &mut delivery),
+            Self::Tls(stack) => {
+                let result = stack.session.receive(bytes, &mut stack.outgoing, &mut |plain| {
+                    feed(machine, plain, &mut delivery);
+                });
+                if let Err(error) = result
+                    && !matches!(delivery, Delivery::Failed(_))
+                {
+                    delivery = Delivery::Failed(failure::of_tls(error));
+                }
+            }
+        }
+        delivery
+    }
+
+    /// Whether TLS ended without the peer saying so.
+    pub(crate) fn is_truncated(&self) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Tls(stack) => !stack.session.peer_closed(),
+        }
+    }
+}
+
+fn feed(machine: &mut ResponseMachine, bytes: &[u8], delivery: &mut Delivery) {
+    if bytes.is_empty() {
+        return;
+    }
+    *delivery = match *delivery {
+        Delivery::Nothing => match machine.receive(bytes) {
+            Ok(step) => match step.response {
+                Some(response) if step.consumed == bytes.len() => Delivery::Response(response),
+                // RFC 9112 section 9.3.2: responses answer requests one by one; more bytes than the response
+                // has cannot be trusted to be anything.
+                Some(_) => Delivery::Failed(ErrorClass::Desync),
+                None => Delivery::Nothing,
+            },
+            Err(error) => Delivery::Failed(failure::of_protocol(error)),
+        },
+        Delivery::Response(_) => Delivery::Failed(ErrorClass::Desync),
+        failed @ Delivery::Failed(_) => failed,
+    };
+}

@@ -1,0 +1,265 @@
+//! Hot path. Completing: what the driver reports becomes finished exchanges and ready connections.
+//!
+//! What it is: the part of a shard's turn that looks at completions.
+//! What it is not: parsing; the connection's stack does that.
+//!
+//! Invariant: every lent buffer is released in the turn in which it came.
+
+use measure::ErrorClass;
+
+use super::release::FAILED_CONNECT_PAUSE_NS;
+use super::{COMPLETIONS_PER_TURN, NAME, Shard};
+use crate::conn::{Delivery, Stack, State, TlsStack, of_connect_errno, of_errno};
+use crate::io::{Completion, ConnId, Errno, Io, Lent};
+use http1::Response;
+use measure::DropReason;
+
+use super::exchange::ExchangeId;
+use super::release::is_local;
+
+impl<I: Io> Shard<I> {
+    /// Deals with the completions that the wait collected, as far as the turn's bound allows.
+    pub(super) fn complete(&mut self) {
+        for _ in 0..COMPLETIONS_PER_TURN {
+            let Some(completion) = self.io.completion() else { return };
+            match completion {
+                Completion::Received { conn, lent } => self.received(conn, lent),
+                Completion::Sent { conn, buffer } => self.sent(conn, buffer),
+                Completion::Discarded { conn, count } => self.discarded(conn, count),
+                Completion::Connected { conn } => self.connected(conn),
+                Completion::ConnectFailed { conn, errno } => self.connect_failed(conn, errno),
+                Completion::Ended { conn } => self.ended(conn),
+                Completion::Failed { conn, errno } => self.break_off(conn, of_errno(errno)),
+            }
+        }
+        self.unfinished_turn = true;
+    }
+
+    fn received(&mut self, conn: ConnId, lent: Lent) {
+        let connection = &mut self.connections[conn.index as usize];
+        let recorder = &mut self.recorders[usize::from(self.now < self.origin)];
+        recorder.bytes_received(u64::from(lent.len));
+        connection.discarding = connection.discarding.saturating_sub(u64::from(lent.len));
+        let bytes = self.io.bytes(&lent);
+        let delivery = connection.stack.receive(&mut connection.machine, bytes);
+        self.io.release(lent);
+        self.delivered(conn, delivery);
+    }
+
+    fn discarded(&mut self, conn: ConnId, count: u64) {
+        let connection = &mut self.connections[conn.index as usize];
+        self.recorders[usize::from(self.now < self.origin)].bytes_received(count);
+        connection.discarding = connection.discarding.saturating_sub(count);
+        let delivery = connection.skip(count);
+        self.delivered(conn, delivery);
+    }
+
+    fn delivered(&mut self, conn: ConnId, delivery: Delivery) {
+        let connection = &mut self.connections[conn.index as usize];
+        match (connection.state, delivery) {
+            (State::Busy { exchange }, Delivery::Nothing) => {
+                if connection.machine.has_begun() {
+                    self.exchanges.note_first_byte(exchange, self.now);
+                }
+                self.discard_rest(conn);
+                self.flush(conn);
+            }
+            (State::Busy { exchange }, Delivery::Response(response)) => {
+                self.exchanges.note_first_byte(exchange, self.now);
+                self.responded(conn, exchange, response);
+            }
+            (State::Handshaking { .. }, Delivery::Nothing) => {
+                self.flush(conn);
+                self.handshaken(conn);
+            }
+            (State::Idle, Delivery::Nothing) => self.flush(conn),
+            (_, Delivery::Failed(class)) => self.break_off(conn, class),
+            (_, Delivery::Response(_)) => self.break_off(conn, ErrorClass::Desync),
+            (State::Vacant | State::Connecting { .. }, Delivery::Nothing) => {}
+        }
+    }
+
+    /// A long body that nobody needs: let the driver throw the rest away without copying it.
+    fn discard_rest(&mut self, conn: ConnId) {
+        let connection = &mut self.connections[conn.index as usize];
+        if connection.discarding > 0 || !matches!(connection.stack, Stack::Plain) {
+            return;
+        }
+        let rest = connection.machine.discardable();
+        if rest >= self.settings.discard_from {
+            connection.discarding = rest;
+            self.io.discard(conn, rest);
+        }
+    }
+
+    /// A whole response has come.
+    fn responded(&mut self, conn: ConnId, id: ExchangeId, response: Response) {
+        let now = self.now;
+        let exchange = self.exchanges.finish(id);
+        let response_ns = now.nanos_since(exchange.intended);
+        let service_ns = now.nanos_since(exchange.sent);
+        let recorder = &mut self.recorders[usize::from(exchange.warmup)];
+        if let Some(at) = exchange.first_byte {
+            recorder.first_byte(at.nanos_since(exchange.sent));
+        }
+        if response.status < 400 {
+            recorder.ok(NAME, response_ns, service_ns, response.status);
+        } else {
+            // RFC 9110 section 15: 4xx and 5xx say that the request failed.
+            recorder.failed(NAME, ErrorClass::Status, response_ns, Some(service_ns));
+            recorder.status(response.status);
+        }
+        self.user_ended(exchange.user, 0);
+        let connection = &mut self.connections[conn.index as usize];
+        connection.served += 1;
+        let spent = self.settings.close_after.is_some_and(|most| connection.served >= most);
+        if spent || !response.keep_alive {
+            self.close(conn);
+            self.open_for_waiting();
+        } else {
+            self.flush(conn);
+            self.serve_next(conn);
+        }
+    }
+
+    fn sent(&mut self, conn: ConnId, buffer: Vec<u8>) {
+        if let Stack::Tls(stack) = &mut self.connections[conn.index as usize].stack {
+            stack.put_spare(buffer);
+            self.flush(conn);
+        }
+    }
+
+    fn connected(&mut self, conn: ConnId) {
+        let now = self.now;
+        let warmup = usize::from(now < self.origin);
+        let connection = &mut self.connections[conn.index as usize];
+        let State::Connecting { since } = connection.state else { return };
+        self.recorders[warmup].connect(now.nanos_since(since));
+        let Some(tls) = &self.settings.tls else {
+            self.pool.opened();
+            self.serve_next(conn);
+            return;
+        };
+        let mut outgoing = Vec::with_capacity(TLS_BUFFER);
+        match tls.client.session(&tls.server_name, &mut outgoing) {
+            Ok(session) => {
+                let spare = Some(Vec::with_capacity(TLS_BUFFER));
+                connection.stack = Stack::Tls(Box::new(TlsStack { session, outgoing, spare }));
+                connection.state = State::Handshaking { since, tls_since: now };
+                self.flush(conn);
+            }
+            // The name was checked when the plan was made; what remains is rustls' own trouble.
+            Err(_) => self.break_off(conn, ErrorClass::TlsProtocol),
+        }
+    }
+
+    /// Looks whether the TLS handshake is complete.
+    fn handshaken(&mut self, conn: ConnId) {
+        let now = self.now;
+        let warmup = usize::from(now < self.origin);
+        let connection = &mut self.connections[conn.index as usize];
+        let (State::Handshaking { tls_since, .. }, Stack::Tls(stack)) = (connection.state, &connection.stack) else {
+            return;
+        };
+        if !stack.session.is_established() {
+            return;
+        }
+        self.recorders[warmup].tls(now.nanos_since(tls_since), stack.session.resumed());
+        self.pool.opened();
+        self.serve_next(conn);
+    }
+
+    /// The driver could not connect; it has closed the connection itself.
+    fn connect_failed(&mut self, conn: ConnId, errno: Errno) {
+        let connection = &mut self.connections[conn.index as usize];
+        if connection.id != conn || connection.state == State::Vacant {
+            return;
+        }
+        connection.state = State::Vacant;
+        self.pool.opened();
+        self.pool.closed(conn);
+        if is_local(errno) {
+            if let Some(arrival) = self.waiting.pop() {
+                self.drop_arrival(arrival.user, arrival.warmup, DropReason::LocalResource);
+            }
+        } else {
+            self.fail_connect(of_connect_errno(errno));
+        }
+        self.open_for_waiting();
+    }
+
+    /// A connection attempt has failed: it takes the arrival that has waited longest with it. That arrival
+    /// counts as sent, because the attempt left this machine for its sake.
+    pub(super) fn fail_connect(&mut self, class: ErrorClass) {
+        self.recorders[usize::from(self.now < self.origin)].connect_failed();
+        let Some(arrival) = self.waiting.pop() else { return };
+        let response_ns = self.now.nanos_since(arrival.intended);
+        let recorder = &mut self.recorders[usize::from(arrival.warmup)];
+        recorder.sent(NAME);
+        recorder.failed(NAME, class, response_ns, None);
+        self.user_ended(arrival.user, FAILED_CONNECT_PAUSE_NS);
+    }
+
+    /// The peer has sent its last byte.
+    fn ended(&mut self, conn: ConnId) {
+        let connection = &mut self.connections[conn.index as usize];
+        match connection.state {
+            State::Busy { exchange } => match connection.finish_stream() {
+                Delivery::Response(response) => {
+                    self.responded(conn, exchange, Response { keep_alive: false, ..response });
+                }
+                Delivery::Failed(class) => self.break_off(conn, class),
+                Delivery::Nothing => self.break_off(conn, ErrorClass::ClosedEarly),
+            },
+            State::Handshaking { .. } => self.break_off(conn, ErrorClass::TlsClosed),
+            State::Connecting { .. } => self.break_off(conn, ErrorClass::ConnectReset),
+            State::Idle | State::Vacant => self.break_off(conn, ErrorClass::ClosedEarly),
+        }
+    }
+
+    /// The connection is of no further use: whatever it carried has failed with `class`.
+    pub(super) fn break_off(&mut self, conn: ConnId, class: ErrorClass) {
+        let now = self.now;
+        let connection = &mut self.connections[conn.index as usize];
+        match connection.state {
+            State::Vacant => return,
+            State::Busy { exchange } => {
+                let exchange = self.exchanges.finish(exchange);
+                let response_ns = now.nanos_since(exchange.intended);
+                let service_ns = now.nanos_since(exchange.sent);
+                let recorder = &mut self.recorders[usize::from(exchange.warmup)];
+                if let Some(at) = exchange.first_byte {
+                    recorder.first_byte(at.nanos_since(exchange.sent));
+                }
+                recorder.failed(NAME, class, response_ns, Some(service_ns));
+                self.user_ended(exchange.user, 0);
+                self.close(conn);
+            }
+            State::Connecting { .. } | State::Handshaking { .. } => {
+                self.pool.opened();
+                self.close(conn);
+                self.fail_connect(class);
+            }
+            State::Idle => {
+                let recorder = &mut self.recorders[usize::from(now < self.origin)];
+                if class == ErrorClass::Desync {
+                    recorder.unsolicited();
+                } else {
+                    recorder.closed_idle();
+                }
+                self.close(conn);
+            }
+        }
+        self.open_for_waiting();
+    }
+
+    /// Closes a connection; whatever it carried has been dealt with.
+    pub(super) fn close(&mut self, conn: ConnId) {
+        self.io.close(conn);
+        self.connections[conn.index as usize].vacate();
+        self.pool.closed(conn);
+    }
+}
+
+/// Room for a TLS flight or an encrypted request before a buffer grows: 1 KiB.
+const TLS_BUFFER: usize = 1_024;

@@ -1,0 +1,177 @@
+//! Hot path. Ending: deadlines, the end of the run, stop and abort.
+//!
+//! What it is: the part of a shard's turn that looks at what has lasted long enough.
+//! What it is not: it sends nothing.
+//!
+//! Invariant: when the shard is done, nothing waits and nothing is in flight: all is counted.
+
+use clock::Timestamp;
+use measure::{DropReason, ErrorClass};
+
+use super::link::Report;
+use super::{NAME, Phase, Shard};
+use crate::conn::State;
+use crate::io::Io;
+
+impl<I: Io> Shard<I> {
+    /// Ends what has reached its deadline.
+    pub(super) fn expire(&mut self) {
+        while let Some((_, exchange)) = self.exchanges.oldest() {
+            if !self.has_expired(exchange.intended) {
+                break;
+            }
+            let conn = exchange.conn;
+            let begun = self.connections[conn.index as usize].machine.has_begun();
+            self.break_off(conn, if begun { ErrorClass::Timeout } else { ErrorClass::TimeoutFirstByte });
+        }
+        while let Some(arrival) = self.waiting.front() {
+            if !self.has_expired(arrival.intended) {
+                break;
+            }
+            // A connection attempt that is still unanswered takes its arrival with it.
+            if self.abandon_attempt() {
+                continue;
+            }
+            if let Some(arrival) = self.waiting.pop() {
+                self.drop_arrival(arrival.user, arrival.warmup, DropReason::Expired);
+            }
+        }
+        while let Some(&(_, since)) = self.opening.front() {
+            if !self.has_expired(since) || !self.abandon_attempt() {
+                break;
+            }
+        }
+    }
+
+    /// Gives up the oldest connection attempt that is still under way; `false` when there is none.
+    fn abandon_attempt(&mut self) -> bool {
+        while let Some((conn, _)) = self.opening.pop_front() {
+            let connection = &self.connections[conn.index as usize];
+            if connection.id != conn {
+                continue;
+            }
+            match connection.state {
+                State::Connecting { .. } => self.break_off(conn, ErrorClass::ConnectTimeout),
+                State::Handshaking { .. } => self.break_off(conn, ErrorClass::TlsTimeout),
+                State::Vacant | State::Idle | State::Busy { .. } => continue,
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Moves on to the next phase when this one is over.
+    pub(super) fn settle(&mut self) {
+        self.forget_opened();
+        let phase = self.phase;
+        match phase {
+            Phase::Warming if self.pool.connecting() == 0 => {
+                self.phase = Phase::Armed;
+                self.link.report(Report::Ready { connections: self.pool.open() });
+            }
+            Phase::Running if self.is_over() => {
+                let last = self.now.min(self.end);
+                self.phase = Phase::Draining { until: last.plus_nanos(self.settings.grace_ns) };
+                self.settle_drained();
+            }
+            Phase::Draining { .. } => self.settle_drained(),
+            _ => {}
+        }
+    }
+
+    /// Drops entries of attempts that are no longer under way from the front, so that the queue stays small.
+    fn forget_opened(&mut self) {
+        while let Some(&(conn, _)) = self.opening.front() {
+            let connection = &self.connections[conn.index as usize];
+            let under_way = connection.id == conn
+                && matches!(connection.state, State::Connecting { .. } | State::Handshaking { .. });
+            if under_way {
+                break;
+            }
+            self.opening.pop_front();
+        }
+    }
+
+    /// Whether nothing more will become due.
+    fn is_over(&mut self) -> bool {
+        let next = self.workload.next_due(self.start);
+        let exhausted = next.is_none_or(|due| due >= self.end);
+        if self.settings.ends_by_count && next.is_none() && self.workload.is_exhausted() {
+            return true;
+        }
+        self.now >= self.end && exhausted
+    }
+
+    fn settle_drained(&mut self) {
+        let Phase::Draining { until } = self.phase else { return };
+        if self.waiting.is_empty() && self.exchanges.len() == 0 {
+            self.finish();
+        } else if self.now >= until {
+            self.cut_off();
+            self.finish();
+        }
+    }
+
+    /// Sends nothing more: what waits is dropped, what is in flight may finish within the grace.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+        match self.phase {
+            Phase::Warming | Phase::Armed => self.finish(),
+            Phase::Running | Phase::Draining { .. } => {
+                self.drop_waiting(DropReason::Interrupted);
+                self.phase = Phase::Draining { until: self.now.plus_nanos(self.settings.grace_ns) };
+            }
+            Phase::Done => {}
+        }
+    }
+
+    /// Leaves now: what waits is dropped, what is in flight is cut off.
+    pub(super) fn abort(&mut self) {
+        self.stopped = true;
+        if self.phase != Phase::Done {
+            self.drop_waiting(DropReason::Interrupted);
+            self.cut_off();
+            self.finish();
+        }
+    }
+
+    fn drop_waiting(&mut self, reason: DropReason) {
+        while let Some(arrival) = self.waiting.pop() {
+            self.recorder(arrival.warmup).dropped(reason);
+        }
+    }
+
+    /// Counts everything unfinished and lets go of it.
+    fn cut_off(&mut self) {
+        let reason = if self.stopped { DropReason::Interrupted } else { DropReason::Expired };
+        self.drop_waiting(reason);
+        while let Some((id, _)) = self.exchanges.oldest() {
+            let exchange = self.exchanges.finish(id);
+            self.recorder(exchange.warmup).cut_off(NAME);
+            self.close(exchange.conn);
+        }
+    }
+
+    /// Closes what is open and hands over the last snapshots.
+    fn finish(&mut self) {
+        for index in 0..self.connections.len() {
+            let connection = &self.connections[index];
+            let id = connection.id;
+            match connection.state {
+                State::Vacant => continue,
+                State::Connecting { .. } | State::Handshaking { .. } => self.pool.opened(),
+                State::Idle | State::Busy { .. } => {}
+            }
+            self.close(id);
+        }
+        let began = self.start != Timestamp::MAX;
+        if let Some(spare) = self.reserve.pop().filter(|_| began) {
+            self.seal(spare, self.now.max(self.sealed_until));
+        }
+        if let Some(spare) = self.reserve.pop().filter(|_| began) {
+            let warmup = self.recorders[1].seal(spare, 0, self.settings.warmup_ns);
+            self.link.report(Report::Warmup(warmup));
+        }
+        self.phase = Phase::Done;
+    }
+}

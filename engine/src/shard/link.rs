@@ -1,0 +1,113 @@
+//! The two bounded queues between the control thread and a shard.
+//!
+//! What it is: commands to the shard, sealed snapshots from it, and emptied snapshots back to it. A shard
+//! never waits for the control thread; it looks at the queue once a turn.
+//! What it is not: a lock.
+//!
+//! Invariant: no more snapshots exist than the report queue holds, so a report always fits.
+
+use std::sync::Arc;
+
+use clock::Timestamp;
+use measure::Snapshot;
+use rtrb::{Consumer, Producer, RingBuffer};
+use schedule::Profile;
+
+/// Snapshots that go round between a shard and the control thread, beside the shard's own.
+const SPARES: usize = 3;
+
+/// More than all snapshots and messages that can ever be under way.
+const CAPACITY: usize = 16;
+
+/// What the control thread tells a shard.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// The plan's zero is `at`.
+    Start {
+        /// Instant of this machine's monotonic clock.
+        at: Timestamp,
+    },
+    /// From its last segment's beginning on, this profile holds. The past of both is the same.
+    Profile(Arc<Profile>),
+    /// Send nothing more; wait for responses until the grace is over.
+    Stop,
+    /// Leave now; what is unfinished is cut off.
+    Abort,
+}
+
+/// What a shard tells the control thread.
+#[derive(Debug)]
+pub enum Report {
+    /// The connections that the plan wants before the start are open, or could not be opened.
+    Ready {
+        /// How many stand.
+        connections: u32,
+    },
+    /// A stretch of the run, measured.
+    Sealed(Box<Snapshot>),
+    /// What the warm-up measured; beside the results.
+    Warmup(Box<Snapshot>),
+}
+
+/// The shard's end.
+#[derive(Debug)]
+pub struct Link {
+    commands: Consumer<Command>,
+    reports: Producer<Report>,
+    spares: Consumer<Box<Snapshot>>,
+}
+
+/// The control thread's end.
+#[derive(Debug)]
+pub struct Control {
+    commands: Producer<Command>,
+    reports: Consumer<Report>,
+    spares: Producer<Box<Snapshot>>,
+}
+
+/// Makes a pair of ends for a shard whose plan has `names` request names.
+pub fn pair(names: usize) -> (Link, Control) {
+    let (command_in, command_out) = RingBuffer::new(CAPACITY);
+    let (report_in, report_out) = RingBuffer::new(CAPACITY);
+    let (spare_in, spare_out) = RingBuffer::new(CAPACITY);
+    let mut control = Control { commands: command_in, reports: report_out, spares: spare_in };
+    for _ in 0..SPARES {
+        control.give_back(Box::new(Snapshot::new(names)));
+    }
+    (Link { commands: command_out, reports: report_in, spares: spare_out }, control)
+}
+
+impl Link {
+    pub(super) fn command(&mut self) -> Option<Command> {
+        self.commands.pop().ok()
+    }
+
+    pub(super) fn spare(&mut self) -> Option<Box<Snapshot>> {
+        self.spares.pop().ok()
+    }
+
+    pub(super) fn report(&mut self, report: Report) {
+        // Invariant: the queue holds more than there are snapshots. A control thread that is gone needs none.
+        let pushed = self.reports.push(report);
+        assert!(pushed.is_ok() || self.reports.is_abandoned(), "the report queue holds every snapshot there is");
+    }
+}
+
+impl Control {
+    /// Tells the shard something; `false` when it is too far behind to hear it.
+    #[must_use]
+    pub fn tell(&mut self, command: Command) -> bool {
+        self.commands.push(command).is_ok()
+    }
+
+    /// The shard's next report.
+    pub fn report(&mut self) -> Option<Report> {
+        self.reports.pop().ok()
+    }
+
+    /// Gives an emptied snapshot back to the shard.
+    pub fn give_back(&mut self, empty: Box<Snapshot>) {
+        // A shard that is gone needs none.
+        let _ = self.spares.push(empty);
+    }
+}

@@ -1,0 +1,274 @@
+//! Hot path. The shard: one thread, one driver, one share of the plan.
+//!
+//! What it is: the loop that releases arrivals when they are due, hands them to connections, reads responses
+//! and records what it saw. It owns everything it touches: no locks, no allocation after the start (plain
+//! exchanges), no system call except through [`Io`].
+//! What it is not: it parses no flags, prints nothing and knows no other shard. The control thread talks to it
+//! over two bounded queues ([`link`]).
+//!
+//! Invariants:
+//! * No request leaves before its intended send time.
+//! * scheduled = sent + dropped, and when it is done sent = ok + errors + cut off.
+//! * If arrivals wait, no connection is idle.
+//! * The clock is read once a turn; everything in a turn happens at that instant.
+//!
+//! ```text
+//!   Warming ──► Armed ──start──► Running ──end, stop──► Draining ──empty, grace over──► Done
+//!      └─────────────┴──────────────┴─────── abort ─────────┴───────────────────────────►
+//! ```
+
+pub(crate) mod exchange;
+pub mod link;
+pub mod pacing;
+pub mod workload;
+
+mod complete;
+mod ending;
+mod release;
+mod settings;
+mod waiting;
+
+use std::collections::VecDeque;
+use std::io;
+
+use clock::{NANOS_PER_SECOND, Timestamp};
+use measure::{Gauges, Recorder, Snapshot};
+
+pub use settings::{Settings, TlsSettings};
+
+use crate::conn::{Connection, Pool};
+use crate::io::{ConnId, Io, PreparedId, Wait};
+use exchange::ExchangeTable;
+use link::{Command, Link, Report};
+use pacing::{COALESCE_NS, LONGEST_SLEEP_NS, Pacing, Smoother};
+use waiting::WaitingQueue;
+use workload::Workload;
+
+/// Completions handled in one turn before arrivals get their chance again.
+const COMPLETIONS_PER_TURN: u32 = 256;
+
+/// Arrivals released in one turn before completions get their chance again.
+const RELEASES_PER_TURN: u32 = 256;
+
+/// The one request name that this version's plans have.
+const NAME: u32 = 0;
+
+/// Where the shard is in its run.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Opening the connections that the plan wants open before the start.
+    Warming,
+    /// Ready; the start is not known yet.
+    Armed,
+    /// Sending what is due.
+    Running,
+    /// Sending nothing that is not due already; waiting for responses until then.
+    Draining {
+        /// When what is still unfinished is cut off.
+        until: Timestamp,
+    },
+    /// Over.
+    Done,
+}
+
+/// One shard. Build it on the thread that will run it, then call [`Shard::run`].
+#[derive(Debug)]
+pub struct Shard<I: Io> {
+    io: I,
+    settings: Settings,
+    workload: Workload,
+    link: Link,
+    connections: Vec<Connection>,
+    pool: Pool,
+    exchanges: ExchangeTable,
+    waiting: WaitingQueue,
+    /// Connects under way, oldest first; entries of finished ones are skipped when they come up.
+    opening: VecDeque<(ConnId, Timestamp)>,
+    request: PreparedId,
+    /// What counts, and what belongs to the warm-up.
+    recorders: [Recorder; 2],
+    /// Snapshots kept back for the final seals.
+    reserve: Vec<Box<Snapshot>>,
+    phase: Phase,
+    /// Instant of this turn.
+    now: Timestamp,
+    /// The plan's zero, warm-up included.
+    start: Timestamp,
+    /// The results' zero: the start plus the warm-up.
+    origin: Timestamp,
+    /// No arrival is due from here on.
+    end: Timestamp,
+    /// What the open snapshots cover begins here.
+    sealed_until: Timestamp,
+    /// CPU time that was reported so far.
+    cpu_sealed_ns: u64,
+    /// When this turn's wait was meant to end.
+    planned: Timestamp,
+    /// When an arrival is to wake the shard next, and when one did last.
+    arrival_wake: Timestamp,
+    last_arrival_wake: Timestamp,
+    smoother: Smoother,
+    /// A turn ended at its bound with work left: do not sleep.
+    unfinished_turn: bool,
+    /// A stop or abort came.
+    stopped: bool,
+}
+
+impl<I: Io> Shard<I> {
+    /// A shard over `io`, whose limits are at least [`Settings::driver_limits`].
+    pub fn new(mut io: I, settings: Settings, workload: Workload, link: Link) -> Self {
+        let limits = settings.driver_limits();
+        let request = io.prepare(settings.request.to_vec().into_boxed_slice());
+        let now = io.now();
+        let connections =
+            (0..limits.connections).map(|index| Connection::vacant(index, settings.response_limits)).collect();
+        let recorder = |warmup| {
+            let mut recorder = Recorder::new(settings.node, settings.shard, settings.names);
+            recorder.set_warmup(warmup);
+            recorder
+        };
+        Self {
+            connections,
+            pool: Pool::new(settings.connections, limits.connections),
+            exchanges: ExchangeTable::new(limits.connections),
+            waiting: WaitingQueue::new(settings.waiting_capacity),
+            opening: VecDeque::with_capacity(2 * limits.connections as usize),
+            request,
+            recorders: [recorder(false), recorder(true)],
+            reserve: (0..2).map(|_| Box::new(Snapshot::new(settings.names))).collect(),
+            phase: Phase::Warming,
+            now,
+            start: Timestamp::MAX,
+            origin: Timestamp::MAX,
+            end: Timestamp::MAX,
+            sealed_until: Timestamp::MAX,
+            cpu_sealed_ns: 0,
+            planned: now,
+            arrival_wake: now,
+            last_arrival_wake: Timestamp::ZERO,
+            smoother: Smoother::new(now),
+            unfinished_turn: false,
+            stopped: false,
+            io,
+            settings,
+            workload,
+            link,
+        }
+    }
+
+    /// Runs until the run is over, and gives the driver back.
+    ///
+    /// # Errors
+    /// The driver broke. What was sealed before has been reported.
+    pub fn run(mut self) -> io::Result<I> {
+        self.open_warm();
+        while self.phase != Phase::Done {
+            self.turn()?;
+        }
+        Ok(self.io)
+    }
+
+    /// One turn: wait, then deal with what came and what is due, all at one instant.
+    fn turn(&mut self) -> io::Result<()> {
+        let wait = self.next_wait();
+        self.io.wait(wait)?;
+        self.now = self.io.now();
+        self.unfinished_turn = false;
+        self.obey();
+        self.seal_due();
+        self.complete();
+        self.release();
+        self.expire();
+        self.settle();
+        Ok(())
+    }
+
+    /// How long the next turn may wait.
+    fn next_wait(&mut self) -> Wait {
+        if self.unfinished_turn {
+            return Wait::Poll;
+        }
+        let mut until = self.now.plus_nanos(LONGEST_SLEEP_NS);
+        if self.phase == Phase::Running {
+            if self.settings.pacing == Pacing::Spin && self.start.nanos_since(self.now) < LONGEST_SLEEP_NS {
+                return Wait::Poll;
+            }
+            if let Some(due) = self.workload.next_due(self.start).filter(|due| *due < self.end) {
+                // Absolute times only: a late wake-up never shifts the ones behind it.
+                self.arrival_wake = due.max(self.last_arrival_wake.plus_nanos(COALESCE_NS));
+                until = until.min(self.arrival_wake);
+            }
+            if self.smoother.is_behind() {
+                until = until.min(self.now.plus_nanos(COALESCE_NS));
+            }
+            until = until.min(self.end.max(self.now.plus_nanos(1)));
+        }
+        if let Phase::Draining { until: cut_off } = self.phase {
+            until = until.min(cut_off);
+        }
+        if let Some((_, exchange)) = self.exchanges.oldest() {
+            until = until.min(exchange.intended.plus_nanos(self.settings.timeout_ns));
+        }
+        if let Some(waiting) = self.waiting.front() {
+            until = until.min(waiting.intended.plus_nanos(self.settings.timeout_ns));
+        }
+        if let Some(&(_, since)) = self.opening.front() {
+            until = until.min(since.plus_nanos(self.settings.timeout_ns));
+        }
+        self.planned = until;
+        Wait::Until(until)
+    }
+
+    /// Obeys what the control thread says.
+    fn obey(&mut self) {
+        while let Some(command) = self.link.command() {
+            match command {
+                Command::Start { at } => {
+                    self.start = at;
+                    self.origin = at.plus_nanos(self.settings.warmup_ns);
+                    self.end = at.plus_nanos(self.settings.duration_ns);
+                    self.sealed_until = self.origin;
+                    self.smoother = Smoother::new(self.now);
+                    self.phase = Phase::Running;
+                }
+                Command::Profile(profile) => self.workload.set_profile(profile),
+                Command::Stop => self.stop(),
+                Command::Abort => self.abort(),
+            }
+        }
+    }
+
+    /// Seals the open snapshot at whole seconds of the run and hands it to the control thread. When the
+    /// control thread has given no empty one back, the interval simply grows: nothing is lost.
+    fn seal_due(&mut self) {
+        let covered = self.now.nanos_since(self.sealed_until);
+        if covered < NANOS_PER_SECOND {
+            return;
+        }
+        let until = self.sealed_until.plus_nanos(covered - covered % NANOS_PER_SECOND);
+        if let Some(spare) = self.link.spare() {
+            self.seal(spare, until);
+        }
+    }
+
+    fn seal(&mut self, spare: Box<Snapshot>, until: Timestamp) {
+        let from_ns = self.sealed_until.nanos_since(self.origin);
+        let until_ns = until.nanos_since(self.origin);
+        let mut sealed = self.recorders[0].seal(spare, from_ns, until_ns);
+        let cpu_ns = (self.settings.cpu_clock)();
+        sealed.cpu_ns = cpu_ns.saturating_sub(self.cpu_sealed_ns);
+        sealed.gauges = Gauges {
+            connections: self.pool.open(),
+            in_flight: u32::try_from(self.exchanges.len()).unwrap_or(u32::MAX),
+            waiting: self.waiting.len() as u64,
+        };
+        self.cpu_sealed_ns = cpu_ns;
+        self.sealed_until = until;
+        self.link.report(Report::Sealed(sealed));
+    }
+
+    /// The recorder for work that does or does not belong to the warm-up.
+    fn recorder(&mut self, warmup: bool) -> &mut Recorder {
+        &mut self.recorders[usize::from(warmup)]
+    }
+}

@@ -1,0 +1,78 @@
+//! What one shard is told before it starts: plain data, derived from the plan by `launch`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::pacing::{CatchUp, Pacing};
+use crate::io::Limits;
+
+/// Bytes of receive buffers that a driver may allocate for one shard: 32 MiB.
+const RECEIVE_MEMORY: u32 = 32 << 20;
+
+/// Everything that a shard needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// This engine's number in its fleet; 0 alone.
+    pub node: u32,
+    /// This shard's number in its engine.
+    pub shard: u32,
+    /// How many request names the plan has.
+    pub names: usize,
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// The request, as it goes on the wire.
+    pub request: Arc<[u8]>,
+    /// Whether the request is HEAD, whose response has no body (RFC 9110 section 9.3.2).
+    pub head_request: bool,
+    /// TLS around it.
+    pub tls: Option<TlsSettings>,
+    /// Connections open at one time, at most.
+    pub connections: u32,
+    /// Connections to open before the start.
+    pub warm_connections: u32,
+    /// Close a connection after so many exchanges.
+    pub close_after: Option<u64>,
+    /// Bounds on responses.
+    pub response_limits: http1::Limits,
+    /// Body bytes that nobody needs are thrown away unseen from this many on.
+    pub discard_from: u64,
+    /// Arrivals that may wait for a connection.
+    pub waiting_capacity: usize,
+    /// From the intended send time to the deadline of an exchange, in nanoseconds.
+    pub timeout_ns: u64,
+    /// How long unfinished exchanges are waited for after the last arrival, in nanoseconds.
+    pub grace_ns: u64,
+    /// The first part of the run, which stays out of the results, in nanoseconds.
+    pub warmup_ns: u64,
+    /// The whole run, warm-up included, in nanoseconds; `u64::MAX` when only a count ends it.
+    pub duration_ns: u64,
+    /// The workload ends by itself before the duration (a request count was given).
+    pub ends_by_count: bool,
+    /// What happens to late arrivals.
+    pub catch_up: CatchUp,
+    /// How the shard waits.
+    pub pacing: Pacing,
+    /// CPU time of the calling thread, in nanoseconds.
+    pub cpu_clock: fn() -> u64,
+}
+
+/// TLS for the connections of a shard.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    /// Makes sessions.
+    pub client: Arc<tls::Client>,
+    /// The name that the certificate must carry.
+    pub server_name: Arc<str>,
+}
+
+impl Settings {
+    /// What the driver must hold. Its table has twice the places of the cap, because a closed connection
+    /// keeps its place until the kernel has let go of it.
+    pub fn driver_limits(&self) -> Limits {
+        let connections = self.connections.saturating_mul(2).saturating_add(16);
+        let buffer_count = self.connections.saturating_mul(2).max(16).next_power_of_two();
+        let share = (RECEIVE_MEMORY / buffer_count).max(1);
+        let largest = 1 << share.ilog2();
+        Limits { connections, buffer_size: largest.clamp(2_048, 16_384), buffer_count }
+    }
+}

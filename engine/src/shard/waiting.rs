@@ -1,0 +1,92 @@
+//! Hot path. The waiting queue: arrivals that are due while every connection is busy.
+//!
+//! What it is: a bounded first-in-first-out queue whose entries keep their intended send time, so that the
+//! wait for a connection is part of their response time.
+//! What it is not: a schedule; what is in here is due already.
+//!
+//! Invariant: entries stand in the order of their intended times, so the front expires first.
+
+use std::collections::VecDeque;
+
+use clock::Timestamp;
+
+/// One arrival that is due and has no connection yet.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// When the plan wanted it sent.
+    pub(crate) intended: Timestamp,
+    /// When the shard got to it; queue wait counts from here.
+    pub(crate) reached: Timestamp,
+    /// The closed model's user, or `exchange::NONE`.
+    pub(crate) user: u32,
+    /// Whether it belongs to the warm-up.
+    pub(crate) warmup: bool,
+}
+
+/// The bounded queue of one shard.
+#[derive(Debug)]
+pub(crate) struct WaitingQueue {
+    entries: VecDeque<Waiting>,
+    capacity: usize,
+}
+
+impl WaitingQueue {
+    /// A queue for at most `capacity` arrivals, allocated now.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { entries: VecDeque::with_capacity(capacity), capacity }
+    }
+
+    /// Adds an arrival; `false` when the queue is full and the arrival must be dropped.
+    #[must_use]
+    pub(crate) fn push(&mut self, waiting: Waiting) -> bool {
+        let fits = self.entries.len() < self.capacity;
+        if fits {
+            self.entries.push_back(waiting);
+        }
+        fits
+    }
+
+    /// The arrival that has waited longest.
+    pub(crate) fn front(&self) -> Option<&Waiting> {
+        self.entries.front()
+    }
+
+    /// Takes the arrival that has waited longest.
+    pub(crate) fn pop(&mut self) -> Option<Waiting> {
+        self.entries.pop_front()
+    }
+
+    /// How many arrivals wait.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_refuses_and_keeps_its_order() {
+        let mut queue = WaitingQueue::new(2);
+        let entry = |at| Waiting {
+            intended: Timestamp::from_nanos(at),
+            reached: Timestamp::from_nanos(at),
+            user: u32::MAX,
+            warmup: false,
+        };
+        assert!(queue.push(entry(1)));
+        assert!(queue.push(entry(2)));
+        assert!(!queue.push(entry(3)));
+        assert_eq!(queue.front(), Some(&entry(1)));
+        assert_eq!(queue.pop(), Some(entry(1)));
+        assert!(queue.push(entry(3)));
+        assert_eq!((queue.pop(), queue.pop(), queue.pop()), (Some(entry(2)), Some(entry(3)), None));
+        assert!(queue.is_empty());
+    }
+}
