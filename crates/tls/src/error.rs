@@ -122,8 +122,8 @@ pub enum TlsError {
     /// A handshake message, usually the certificate chain, is larger than what is accepted.
     #[error("the server's handshake is too large")]
     HandshakeTooLarge,
-    /// These keys have protected as many records as they may; a new connection is needed. Only TLS 1.2 comes
-    /// here: TLS 1.3 changes its keys by itself.
+    /// These keys have protected as many records as they may (2^24 with AES-GCM); a new connection is needed. Only
+    /// TLS 1.2 comes here: TLS 1.3 changes its keys by itself. Found in [`crate::Session::send`] only.
     #[error("the session's keys are used up")]
     KeysUsedUp,
 }
@@ -200,6 +200,12 @@ impl TlsError {
             }
             _ => Self::Certificate,
         }
+    }
+
+    /// Whether the same request may be sent again on a new connection: nothing of it has left, and nobody is at
+    /// fault.
+    pub const fn is_retryable(self) -> bool {
+        matches!(self, Self::KeysUsedUp)
     }
 
     /// Whether the fault lies in the certificate that the server shows.

@@ -9,11 +9,15 @@
 //! it, and an empty slice would be out of bounds.
 //!
 //! ```text
-//!               receive                receive, send            receive
-//! handshaking ───────────▶ established ──────────▶ established ─────────▶ peer closed
-//!      │                        │          close        │                     │ (still sends)
-//!      │                        └───────────────────────┴─────────▶ closed ◀──┘
-//!      └──────────── any error: failed, for good ◀──── from anywhere
+//!              receive                receive
+//! handshaking ─────────▶ established ─────────▶ peer closed: receives nothing, may send
+//!                             │                      │
+//!                             │        close         │
+//!                             └──────────┬───────────┘
+//!                                        ▼
+//!                               closed: receives nothing, must not send
+//!
+//! any of them ── an error in receive, send or close ──▶ failed: answers with the same error for good
 //! ```
 
 use std::fmt;
@@ -72,8 +76,8 @@ impl Session {
     /// in order, and appends what the peer must get in return to `out`.
     ///
     /// `bytes` may begin and end anywhere; what they hold afterwards is of no use. On an error, plaintext of the
-    /// records before it has been handed over, and `out` holds the alert to send before closing. What follows a
-    /// `close_notify` is ignored (RFC 8446, section 6.1).
+    /// records before it has been handed over, and `out` holds the alert to send before closing. What follows the
+    /// peer's `close_notify` is ignored (RFC 8446, section 6.1), and so is all that comes after our own.
     #[must_use = "an error ends the session"]
     pub fn receive(
         &mut self,
@@ -82,6 +86,11 @@ impl Session {
         plain: &mut dyn FnMut(&[u8]),
     ) -> Result<(), TlsError> {
         self.usable()?;
+        // After our goodbye rustls takes it for its own fault (an assertion of its debug builds) if it has to
+        // answer a bad record with an alert; and nobody waits for an answer any more.
+        if self.machine.closed {
+            return Ok(());
+        }
         let result = self.take(bytes, out, plain);
         self.note(result, out)
     }

@@ -161,12 +161,14 @@ fn either_side_may_close_first() {
         assert_eq!(link.out.len(), goodbye, "{version}: it is said once");
         link.deliver_to_server();
         assert!(link.server.process_new_packets().unwrap().peer_has_closed(), "{version}");
-        assert!(!link.session.peer_closed(), "{version}: the server has not answered yet");
+        // What comes after our goodbye is not looked at, whole or damaged.
         link.server_sends(b"last words");
         link.server.send_close_notify();
-        link.settle().unwrap();
-        assert_eq!(link.client_plain, b"last words", "{version}");
-        assert!(link.session.peer_closed(), "{version}");
+        let mut bytes = link.server_output();
+        link.deliver_to_client(&bytes).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        link.deliver_to_client(&bytes).unwrap();
+        assert!(link.client_plain.is_empty() && link.out.is_empty(), "{version}");
 
         let mut link = established(&client, &server);
         link.server.send_close_notify();

@@ -1,5 +1,8 @@
 //! Options that are refused, and how: what, where, and the way out.
 
+use std::path::Path;
+use std::process::Command;
+
 use rcgen::KeyPair;
 use tls::{Client, ClientIdentity, Options, SetupError, Trust, Version};
 
@@ -129,4 +132,36 @@ fn a_private_key_does_not_reach_a_log() {
     let client = Client::new(options).unwrap();
     let session = client.session("a.example", &mut Vec::new()).unwrap();
     assert!(!format!("{client:?} {session:?}").contains(secret));
+}
+
+/// Set for the test when it runs itself again: whether roots are to be found.
+const EXPECTATION: &str = "OPENLOOP_TEST_ROOTS";
+
+#[test]
+fn the_systems_roots_are_those_that_the_environment_names() {
+    if let Ok(expectation) = std::env::var(EXPECTATION) {
+        let result = Client::new(Options::default());
+        match expectation.as_str() {
+            "found" => drop(result.unwrap()),
+            _ => assert_says(
+                &result.unwrap_err().to_string(),
+                &["no usable root", "ca-certificates", "nowhere.pem"],
+            ),
+        }
+        return;
+    }
+    // The environment may be changed only for another process: this one has threads that may read it.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(folder.join("roots.pem"), Authority::new("openloop test authority").pem()).unwrap();
+    for (file, expectation) in [("roots.pem", "found"), ("nowhere.pem", "missed")] {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .arg("the_systems_roots_are_those_that_the_environment_names")
+            .env("SSL_CERT_FILE", folder.join(file))
+            .env_remove("SSL_CERT_DIR")
+            .env(EXPECTATION, expectation)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{expectation}: {said}");
+    }
 }
