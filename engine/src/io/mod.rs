@@ -13,8 +13,11 @@
 //! * Nothing is allocated after construction except when a connection is opened.
 
 mod buffers;
+#[cfg(test)]
+mod conformance;
 pub mod epoll;
 pub mod sim;
+pub mod uring;
 
 use std::io;
 use std::net::SocketAddr;

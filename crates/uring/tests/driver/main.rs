@@ -1,0 +1,6 @@
+//! The driver on a real ring, against servers on the loopback. Where the machine offers no ring, all of this fails.
+
+#![forbid(unsafe_code)]
+
+mod echo;
+mod harness;

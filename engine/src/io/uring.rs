@@ -1,0 +1,112 @@
+//! Hot path. The driver on io_uring: the crate `uring` behind the door of this module's trait.
+//!
+//! What it is: a translation of words, nothing more; the compiler makes most of it vanish.
+//! What it is not: the ring itself, with its descriptors, buffers and unsafe code.
+
+use std::io;
+use std::net::SocketAddr;
+
+use clock::Timestamp;
+use uring::{Driver, Refusal};
+
+use super::{Completion, ConnId, Errno, Io, Lent, Limits, PreparedId, SocketOptions, Wait};
+
+/// The network driver of one shard on io_uring. It belongs to the thread that made it.
+#[derive(Debug)]
+pub struct Uring {
+    driver: Driver,
+}
+
+impl Uring {
+    /// Sets up the ring and everything it needs.
+    ///
+    /// # Errors
+    /// This machine has no ring for us; the refusal names the probable cause and the way out.
+    pub fn new(limits: Limits, options: &SocketOptions) -> Result<Self, Refusal> {
+        let Limits { connections, buffer_size, buffer_count } = limits;
+        let limits = uring::Limits { connections, buffer_size, buffer_count };
+        Ok(Self { driver: Driver::new(limits, options.source)? })
+    }
+
+    /// System calls made so far to move the ring's queues.
+    pub fn enter_count(&self) -> u64 {
+        self.driver.enter_count()
+    }
+}
+
+impl Io for Uring {
+    #[inline]
+    fn now(&mut self) -> Timestamp {
+        uring::now()
+    }
+
+    fn prepare(&mut self, bytes: Box<[u8]>) -> PreparedId {
+        PreparedId(self.driver.prepare(bytes).0)
+    }
+
+    fn connect(&mut self, address: &SocketAddr) -> Result<ConnId, Errno> {
+        self.driver.connect(address).map(name).map_err(|errno| Errno(errno.0))
+    }
+
+    #[inline]
+    fn send(&mut self, conn: ConnId, prepared: PreparedId) {
+        self.driver.send(ring_name(conn), uring::PreparedId(prepared.0));
+    }
+
+    #[inline]
+    fn send_owned(&mut self, conn: ConnId, bytes: Vec<u8>) {
+        self.driver.send_owned(ring_name(conn), bytes);
+    }
+
+    fn discard(&mut self, conn: ConnId, count: u64) {
+        self.driver.discard(ring_name(conn), count);
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        self.driver.close(ring_name(conn));
+    }
+
+    #[inline]
+    fn wait(&mut self, wait: Wait) -> io::Result<()> {
+        self.driver.wait(match wait {
+            Wait::Poll => uring::Wait::Poll,
+            Wait::Until(instant) => uring::Wait::Until(instant),
+        })
+    }
+
+    #[inline]
+    fn completion(&mut self) -> Option<Completion> {
+        use uring::Completion as Ring;
+        Some(match self.driver.completion()? {
+            Ring::Received { conn, lent } => {
+                Completion::Received { conn: name(conn), lent: Lent { buffer: lent.buffer, len: lent.len } }
+            }
+            Ring::Sent { conn, buffer } => Completion::Sent { conn: name(conn), buffer },
+            Ring::Discarded { conn, count } => Completion::Discarded { conn: name(conn), count },
+            Ring::Connected { conn } => Completion::Connected { conn: name(conn) },
+            Ring::ConnectFailed { conn, errno } => {
+                Completion::ConnectFailed { conn: name(conn), errno: Errno(errno.0) }
+            }
+            Ring::Ended { conn } => Completion::Ended { conn: name(conn) },
+            Ring::Failed { conn, errno } => Completion::Failed { conn: name(conn), errno: Errno(errno.0) },
+        })
+    }
+
+    #[inline]
+    fn bytes(&mut self, lent: &Lent) -> &mut [u8] {
+        self.driver.bytes(&uring::Lent { buffer: lent.buffer, len: lent.len })
+    }
+
+    #[inline]
+    fn release(&mut self, lent: Lent) {
+        self.driver.release(uring::Lent { buffer: lent.buffer, len: lent.len });
+    }
+}
+
+const fn name(conn: uring::ConnId) -> ConnId {
+    ConnId { index: conn.index, generation: conn.generation }
+}
+
+const fn ring_name(conn: ConnId) -> uring::ConnId {
+    uring::ConnId { index: conn.index, generation: conn.generation }
+}
