@@ -36,7 +36,8 @@ fn next(criterion: &mut Criterion) {
         let cells = Cells::share(1, 2).expect("a valid share");
         group.bench_function(name, |bencher| {
             let mut arrivals = Arrivals::new(Arc::clone(&profile), process, &cells);
-            bencher.iter(|| arrivals.by_ref().take(BATCH as usize).fold(0, |sum, arrival| sum ^ arrival.due_ns));
+            bencher
+                .iter(|| arrivals.by_ref().take(BATCH as usize).fold(0, |sum, arrival| sum ^ arrival.due_ns));
         });
     }
     group.finish();
@@ -65,7 +66,8 @@ fn start(criterion: &mut Criterion) {
     });
     group.bench_function("poisson_limit_1m", |bencher| {
         let cells = Cells::share(1, 2).expect("a valid share");
-        bencher.iter(|| Arrivals::new(constant(), Process::Poisson { seed: 1 }, &cells).with_limit(1_000_000));
+        bencher
+            .iter(|| Arrivals::new(constant(), Process::Poisson { seed: 1 }, &cells).with_limit(1_000_000));
     });
     group.bench_function("deal_all_to_7", |bencher| bencher.iter(|| Cells::all().deal(&[1; 7])));
     group.finish();

@@ -5,8 +5,8 @@
 //! that a cell has one arrival in a block on average, whatever the rate is.
 //! What it is not: aware of the profile. A changed rate moves arrivals in time, and changes none of them.
 //!
-//! While the arrivals of one block go out, the next block is drawn, a cell or two for each arrival: no step does
-//! much, and nothing is allocated after `new` unless a block holds twelve standard deviations more than its
+//! While the arrivals of one block go out, the next block is drawn, eight cells at every eighth arrival: no step
+//! does much, and nothing is allocated after `new` unless a block holds twelve standard deviations more than its
 //! mean.
 //!
 //! Slots: arrival n of a cell in block b has slot (32 b + n) × W + cell. They are unique over the plan and follow
@@ -29,6 +29,12 @@ use limit::Limit;
 
 /// How long a block is in operational time.
 const QUANTA_PER_BLOCK: u128 = QUANTA_PER_ARRIVAL * CELL_COUNT as u128;
+
+/// How many cells are drawn at once: their generators run side by side in the processor.
+const CELLS_PER_DRAW: usize = 8;
+
+/// How finely the drawing of a block is spread over the arrivals of the block before.
+const CELL_FRACTION_BITS: u32 = 32;
 
 /// Where an arrival stands in the whole plan; the order is the order of sending.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,15 +72,19 @@ pub(crate) struct Poisson {
     current: Block,
     /// The block after it, drawn meanwhile.
     coming: Block,
-    /// How many cells of `coming` to draw for each arrival of `current`, so that it is whole in time.
-    cells_per_arrival: usize,
+    /// How many cells of `coming` to draw for each arrival of `current`, so that it is whole in time; with
+    /// [`CELL_FRACTION_BITS`] binary places.
+    cells_per_arrival: u64,
+    /// How many cells of `coming` are due to be drawn; likewise.
+    owed_cells: u64,
     limit: Option<Limit>,
 }
 
 impl Poisson {
     pub(crate) fn new(seed: u64, cells: Arc<[u16]>) -> Self {
         let (current, coming) = (Block::new(0, cells.len()), Block::new(1, cells.len()));
-        let mut poisson = Self { seed, cells, current, coming, cells_per_arrival: 0, limit: None };
+        let mut poisson =
+            Self { seed, cells, current, coming, cells_per_arrival: 0, owed_cells: 0, limit: None };
         if !poisson.cells.is_empty() {
             poisson.current.draw(seed, &poisson.cells, poisson.cells.len());
             poisson.current.find_first();
@@ -112,7 +122,12 @@ impl Poisson {
 
     #[inline]
     pub(crate) fn advance(&mut self) {
-        self.coming.draw(self.seed, &self.cells, self.cells_per_arrival);
+        self.owed_cells += self.cells_per_arrival;
+        if self.owed_cells >= (CELLS_PER_DRAW as u64) << CELL_FRACTION_BITS {
+            let whole = self.owed_cells >> CELL_FRACTION_BITS;
+            self.owed_cells -= whole << CELL_FRACTION_BITS;
+            self.coming.draw(self.seed, &self.cells, usize::try_from(whole).unwrap_or(usize::MAX));
+        }
         self.current.remove_first();
         if self.current.first().is_none() {
             self.next_block();
@@ -121,16 +136,18 @@ impl Poisson {
 
     /// Moves on to the next block that has an arrival.
     ///
-    /// Nothing is left to draw here unless `current` was empty, which happens to the blocks of a few cells only:
-    /// they hold none with probability e⁻ⁿ for n cells.
+    /// Fewer than [`CELLS_PER_DRAW`] cells are left to draw here, unless `current` was empty, as the blocks of a
+    /// few cells may be: those of n cells hold no arrival with probability e⁻ⁿ.
     fn next_block(&mut self) {
         while self.current.first().is_none() {
             self.coming.draw(self.seed, &self.cells, self.cells.len());
             std::mem::swap(&mut self.current, &mut self.coming);
             self.coming.restart(self.current.number() + 1);
+            self.owed_cells = 0;
             self.current.find_first();
         }
-        self.cells_per_arrival = self.cells.len().div_ceil(self.current.arrival_count());
+        self.cells_per_arrival =
+            ((self.cells.len() as u64) << CELL_FRACTION_BITS).div_ceil(self.current.arrival_count() as u64);
     }
 }
 

@@ -4,8 +4,8 @@
 //! order. Filling is cell by cell, emptying bin by bin, and a bin is left clean for the next use, so that neither
 //! ever has to touch everything at once.
 
-use super::Place;
-use super::draw::{ARRIVALS_PER_BLOCK_MAX, fractions};
+use super::draw::{ARRIVALS_PER_BLOCK_MAX, fractions_of, output_of};
+use super::{CELLS_PER_DRAW, Place};
 
 /// No entry.
 const NONE: u32 = u32::MAX;
@@ -35,7 +35,10 @@ impl Block {
     /// An empty block with room for the arrivals of `cell_count` cells: twelve standard deviations above the
     /// mean, and a few.
     pub(super) fn new(number: u64, cell_count: usize) -> Self {
-        let entries = Vec::with_capacity(cell_count + 12 * cell_count.isqrt() + 64);
+        // Written once and cleared, so that the pages are there before the run.
+        let unused = Entry { fraction: 0, next: NONE, cell: 0, ordinal: 0 };
+        let mut entries = vec![unused; cell_count + 12 * cell_count.isqrt() + 64];
+        entries.clear();
         Self { number, entries, bins: vec![NONE; cell_count], drawn_count: 0, bin: 0 }
     }
 
@@ -59,10 +62,16 @@ impl Block {
     pub(super) fn draw(&mut self, seed: u64, cells: &[u16], cell_count: usize) {
         let end = (self.drawn_count + cell_count).min(cells.len());
         let mut buffer = [0; ARRIVALS_PER_BLOCK_MAX];
-        for &cell in &cells[self.drawn_count..end] {
-            let count = fractions(seed, cell, self.number, &mut buffer);
-            for (&fraction, ordinal) in buffer[..count].iter().zip(0..) {
-                self.insert(fraction, cell, ordinal);
+        for cells in cells[self.drawn_count..end].chunks(CELLS_PER_DRAW) {
+            let mut outputs = [[0; 2]; CELLS_PER_DRAW];
+            for (output, &cell) in outputs.iter_mut().zip(cells) {
+                *output = output_of(seed, cell, self.number);
+            }
+            for (&cell, output) in cells.iter().zip(outputs) {
+                let count = fractions_of(output, seed, cell, self.number, &mut buffer);
+                for (&fraction, ordinal) in buffer[..count].iter().zip(0..) {
+                    self.insert(fraction, cell, ordinal);
+                }
             }
         }
         self.drawn_count = end;

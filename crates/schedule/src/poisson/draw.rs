@@ -55,34 +55,54 @@ fn count_of(uniform: u64) -> usize {
     4 + THRESHOLDS[4..].iter().take_while(|&&threshold| uniform >= threshold).count()
 }
 
+/// The first output for a cell in a block: the number that its count follows from, and its first fraction.
+#[inline]
+pub(super) fn output_of(seed: u64, cell: u16, block: u64) -> [u64; 2] {
+    philox([block, lane(cell)], seed)
+}
+
 /// How many arrivals `cell` has in `block`.
 #[inline]
 pub(super) fn count(seed: u64, cell: u16, block: u64) -> usize {
-    count_of(philox([block, u64::from(cell) << 8], seed)[0])
+    count_of(output_of(seed, cell, block)[0])
 }
 
 /// Where the arrivals of `cell` fall in `block`, rising, in units of 2⁻⁶⁴ of its length; returns how many of
 /// `fractions` were filled.
-#[inline]
 pub(super) fn fractions(
     seed: u64,
     cell: u16,
     block: u64,
     fractions: &mut [u64; ARRIVALS_PER_BLOCK_MAX],
 ) -> usize {
-    // Counter: the block, and the cell above an index of the cell's outputs in that block.
-    let lane = u64::from(cell) << 8;
-    let [uniform, first] = philox([block, lane], seed);
+    fractions_of(output_of(seed, cell, block), seed, cell, block, fractions)
+}
+
+/// As [`fractions`], from the cell's first output.
+#[inline]
+pub(super) fn fractions_of(
+    [uniform, first]: [u64; 2],
+    seed: u64,
+    cell: u16,
+    block: u64,
+    fractions: &mut [u64; ARRIVALS_PER_BLOCK_MAX],
+) -> usize {
     let count = count_of(uniform);
     fractions[0] = first;
     if count > 1 {
         for (pair, index) in fractions[1..count].chunks_mut(2).zip(1..) {
-            let drawn = philox([block, lane | index], seed);
+            let drawn = philox([block, lane(cell) | index], seed);
             pair.copy_from_slice(&drawn[..pair.len()]);
         }
         fractions[..count].sort_unstable();
     }
     count
+}
+
+/// The second half of a cell's counters, the first half being the block; the low byte numbers its outputs there.
+#[inline]
+fn lane(cell: u16) -> u64 {
+    u64::from(cell) << 8
 }
 
 #[cfg(test)]

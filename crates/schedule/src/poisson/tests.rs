@@ -71,6 +71,23 @@ fn counts_spread_as_poisson() {
     }
 }
 
+/// Σ (n − W)² / W over blocks is chi-square with a degree of freedom for each.
+#[test]
+fn blocks_hold_as_many_arrivals_as_poisson() {
+    let mean = f64::from(CELL_COUNT);
+    let blocks = (0..10).flat_map(|seed| (0..10).map(move |block| (seed, block * 1_000_003)));
+    let totals = blocks.map(|(seed, block)| {
+        let total = crate::cells::all_cells().map(|cell| draw::count(seed, cell, block)).sum::<usize>();
+        total as f64 - mean
+    });
+    let totals: Vec<f64> = totals.collect();
+    let chi_square = totals.iter().map(|off| off * off / mean).sum::<f64>();
+    let spread = (chi_square - 100.0) / 200_f64.sqrt();
+    assert!(spread.abs() < 3.0, "spread: {spread} deviations");
+    let bias = totals.iter().sum::<f64>() / (100.0 * mean).sqrt();
+    assert!(bias.abs() < 3.0, "bias: {bias} deviations");
+}
+
 #[test]
 fn the_tests_of_fit_can_fail() {
     let profile = Arc::new(Profile::constant(Rate::per_second(200_000), SECOND_NS).unwrap());
@@ -164,5 +181,8 @@ fn arrivals_are_pinned() {
         mixed
     });
     let first: Vec<_> = arrivals.iter().take(3).map(|arrival| (arrival.slot, arrival.due_ns)).collect();
-    assert_eq!((arrivals.len(), first, digest), (150_947, vec![(51_969, 108_932), (33_172, 174_753), (14_083, 207_434)], 189_346_105_065_086_909));
+    assert_eq!(
+        (arrivals.len(), first, digest),
+        (150_947, vec![(51_969, 108_932), (33_172, 174_753), (14_083, 207_434)], 189_346_105_065_086_909)
+    );
 }
