@@ -11,7 +11,7 @@ use schedule::{Phase, Process, Profile, Rate};
 use crate::plan::{Connections, Identity, Limits, Load, Plan, Request, Tls, Trust, Users};
 use crate::{
     CatchUp, ConnectTo, Cores, Header, IoChoice, LONGEST_DURATION_NS, MaxLag, Method, Pacing, Place,
-    PlanError, ProcessKind, Rails, RunId, Share, StatusSet, Tag, TlsVersion, Url, duration_text, quoted,
+    PlanError, ProcessKind, Rails, RunId, Share, StatusSet, Tag, TlsVersion, Url, quoted,
 };
 
 /// How long a run lasts when nobody says: 10 s.
@@ -110,25 +110,24 @@ impl Draft {
             return Err(wrong("--timeout", "a timeout of 0s gives up before it sends", "e.g. 10s"));
         }
         let load = self.load()?;
-        let duration_ns = match (&load, self.duration_ns, self.count) {
-            (Load::Open { profile, .. }, ..) => profile.duration_ns(),
-            (Load::Closed(_), Some(duration_ns), _) => duration_ns,
-            // Only the count ends it.
-            (Load::Closed(_), None, Some(_)) => LONGEST_DURATION_NS,
-            (Load::Closed(_), None, None) => DEFAULT_DURATION_NS,
-        };
         let warmup_ns = self.warmup_ns.unwrap_or(0);
-        if warmup_ns >= duration_ns {
+        if warmup_ns > 0 && self.count.is_some() {
             return Err(wrong(
                 "--warmup",
-                format!(
-                    "a warm-up of {} leaves nothing of {}",
-                    duration_text(warmup_ns),
-                    duration_text(duration_ns)
-                ),
-                "a longer --duration: the warm-up is its first part",
+                "a count of requests and a warm-up do not go together",
+                "--duration, not --count",
             ));
         }
+        let (load, duration_ns) = match (load, self.duration_ns, self.count) {
+            (Load::Open { profile, process, catch_up }, ..) => {
+                let duration_ns = profile.duration_ns();
+                (Load::Open { profile: with_warmup(&profile, warmup_ns)?, process, catch_up }, duration_ns)
+            }
+            (closed, Some(duration_ns), _) => (closed, duration_ns),
+            // Only the count ends it.
+            (closed, None, Some(_)) => (closed, LONGEST_DURATION_NS),
+            (closed, None, None) => (closed, DEFAULT_DURATION_NS),
+        };
         let plan = Plan {
             connections: self.connections()?,
             limits: self.limits()?,
@@ -402,6 +401,25 @@ impl Draft {
         });
         Ok(Request { method, headers: self.headers.clone(), body: self.body.clone().unwrap_or_default() })
     }
+}
+
+/// The same profile with a warm-up in front, at the rate with which it begins.
+fn with_warmup(profile: &Profile, warmup_ns: u64) -> Result<Profile, PlanError> {
+    if warmup_ns == 0 {
+        return Ok(profile.clone());
+    }
+    let rate = profile.rate_at(0);
+    if rate == Rate::ZERO {
+        return Err(wrong(
+            "--warmup",
+            "the plan begins at rate 0, so that a warm-up would send nothing",
+            "leave it out: the plan warms up by itself; or begin with a step, e.g. --stages 10s:=100,1m:1000",
+        ));
+    }
+    let mut phases = vec![Phase { duration_ns: warmup_ns, from: rate, to: rate }];
+    phases.extend_from_slice(profile.phases());
+    Profile::new(phases)
+        .map_err(|error| wrong("--warmup", format!("the plan is not possible: {error}"), "a shorter warm-up"))
 }
 
 /// How long a plan of one rate must be for `count` arrivals. Evenly spaced ones come exactly then; random ones are

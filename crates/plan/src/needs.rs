@@ -77,7 +77,7 @@ impl Plan {
         let (Some(requests), Some(rate)) = (self.connections.close_after, self.highest_rate_here()) else {
             return 0;
         };
-        let within_ns = TIME_WAIT_NS.min(self.duration_ns);
+        let within_ns = TIME_WAIT_NS.min(self.run_ns());
         let arrivals = (u128::from(rate.as_micro()) * u128::from(within_ns)).div_ceil(1_000_000_000_000_000);
         u64::try_from(arrivals.div_ceil(u128::from(requests.get()))).unwrap_or(u64::MAX)
     }

@@ -30,9 +30,9 @@ pub struct Plan {
     pub load: Load,
     /// Which part of the load is this engine's.
     pub share: Share,
-    /// How long requests are sent, warm-up included.
+    /// How long requests are sent for the results, after the warm-up.
     pub duration_ns: u64,
-    /// How much of the beginning stays out of the results; less than `duration_ns`.
+    /// How long requests are sent before that, at the rate with which the plan begins.
     pub warmup_ns: u64,
     /// The plan ends after so many arrivals of the whole plan, if the duration does not end it before.
     pub count: Option<u64>,
@@ -86,7 +86,7 @@ impl fmt::Debug for Request {
 pub enum Load {
     /// Arrivals ignore responses.
     Open {
-        /// How many arrivals per second over time, for the whole plan.
+        /// How many arrivals per second over time, for the whole plan, with the warm-up in front.
         profile: Profile,
         /// The law that spaces them.
         process: Process,
@@ -210,6 +210,11 @@ impl Plan {
     pub fn cells(&self) -> Cells {
         Cells::share(self.share.index(), self.share.of())
             .expect("a share has at most as many parts as there are cells")
+    }
+
+    /// How long requests are sent, warm-up included.
+    pub const fn run_ns(&self) -> u64 {
+        self.warmup_ns.saturating_add(self.duration_ns)
     }
 
     /// How many users are this engine's; 0 in the open model.

@@ -60,6 +60,14 @@ fn a_ramp_rises_from_nothing_to_the_rate() {
 }
 
 #[test]
+fn a_warm_up_comes_in_front_and_leaves_the_results_whole() {
+    let plan = Draft { warmup_ns: ns("2s"), ..at("1000") }.into_plan().expect("a plan");
+    let Load::Open { profile, .. } = &plan.load else { panic!("the open model") };
+    assert_eq!((plan.duration_ns, plan.run_ns()), (10_000_000_000, 12_000_000_000));
+    assert_eq!(profile.arrival_count() - profile.arrivals_before(plan.warmup_ns), 10_000);
+}
+
+#[test]
 fn users_are_divided_among_shares() {
     let here = |index| {
         let share = Share::new(index, 3).expect("a share");
@@ -125,7 +133,8 @@ fn contradictions_say_how_to_resolve_them() {
         (Draft { count: Some(1_000_000_000), ..at("1") }, "more than 366 days"),
         (Draft { count: Some(5), pattern: Some(Pattern::Ramp), ..at("1") }, "a ramp needs to know"),
         (Draft { timeout_ns: Some(0), ..at("1") }, "gives up before it sends"),
-        (Draft { warmup_ns: ns("10s"), ..at("1") }, "leaves nothing of 10s"),
+        (Draft { warmup_ns: ns("1s"), count: Some(5), ..at("1") }, "do not go together"),
+        (Draft { warmup_ns: ns("1s"), stages: stages(), ..Draft::default() }, "begins at rate 0"),
         (Draft { connections: Some(0), ..at("1") }, "over 0 connections"),
         (Draft { connections: Some(1 << 40), ..at("1") }, "more than a host has"),
         (Draft { connections: Some(4), warm_connections: Some(5), ..at("1") }, "--connections 5"),
