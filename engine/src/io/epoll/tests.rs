@@ -64,3 +64,68 @@ fn event_data_names_the_connection() {
         assert_eq!(from_event_data(to_event_data(conn)), conn);
     }
 }
+
+#[test]
+fn what_the_network_refuses_at_once_is_still_a_completion() {
+    // TCP to the broadcast address is refused before a packet leaves: as by a network without a route.
+    let address = SocketAddr::from((Ipv4Addr::BROADCAST, 80));
+    let mut driver = driver(1);
+    for _ in 0..3 {
+        let conn = driver.connect(&address).unwrap();
+        assert!(driver.completion().is_none(), "completions come from a wait");
+        driver.wait(Wait::Until(Timestamp::MAX)).unwrap();
+        match driver.completion() {
+            Some(Completion::ConnectFailed { conn: of, errno }) => {
+                assert_eq!((of, errno), (conn, OsErrno::NETUNREACH.into()));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let closed = driver.connect(&address).unwrap();
+    driver.close(closed);
+    driver.wait(Wait::Poll).unwrap();
+    assert!(driver.completion().is_none());
+}
+
+/// Set for the process that counts its descriptors: it must run one test alone.
+const ALONE: &str = "OPENLOOP_TEST_ALONE";
+
+#[test]
+fn no_descriptor_is_left_behind() {
+    if std::env::var_os(ALONE).is_none() {
+        let this = std::env::current_exe().unwrap();
+        let name = "io::epoll::tests::no_descriptor_is_left_behind";
+        let output =
+            std::process::Command::new(this).args(["--exact", name]).env(ALONE, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = descriptors();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let open = listener.local_addr().unwrap();
+    let refused = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let mut driver = driver(8);
+    let with_driver = descriptors();
+    assert!(with_driver >= before + 3);
+    for round in 0..200 {
+        let kept = driver.connect(&open).unwrap();
+        driver.connect(&refused).unwrap();
+        if round % 2 == 0 {
+            let soon = driver.now().plus_nanos(MILLI);
+            driver.wait(Wait::Until(soon)).unwrap();
+        }
+        driver.close(kept);
+        drop(listener.accept().unwrap());
+        let deadline = driver.now().plus_nanos(10_000 * MILLI);
+        while !matches!(driver.completion(), Some(Completion::ConnectFailed { .. })) {
+            assert!(driver.now() < deadline, "the refusal never came");
+            driver.wait(Wait::Until(deadline)).unwrap();
+        }
+    }
+    assert_eq!(descriptors(), with_driver);
+    driver.connect(&open).unwrap();
+    drop((driver, listener));
+    assert_eq!(descriptors(), before);
+}

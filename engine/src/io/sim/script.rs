@@ -10,6 +10,8 @@ use super::peer::{Pace, Peer, Turn};
 pub enum Step {
     /// Waits for so many further bytes.
     Await(usize),
+    /// Waits for so many further bytes and sends them back.
+    Echo(usize),
     /// Waits so many nanoseconds.
     Pause(u64),
     /// Sends bytes.
@@ -29,14 +31,15 @@ pub enum Step {
 pub struct Script {
     steps: VecDeque<Step>,
     pace: Option<Pace>,
-    read: usize,
+    /// What was read and no step has used.
+    read: Vec<u8>,
     pausing: bool,
 }
 
 impl Script {
     /// A peer that follows `steps`.
     pub fn new(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self { steps: steps.into_iter().collect(), pace: None, read: 0, pausing: false }
+        Self { steps: steps.into_iter().collect(), pace: None, read: Vec::new(), pausing: false }
     }
 
     fn go_on(&mut self, turn: &mut Turn<'_>) {
@@ -44,8 +47,9 @@ impl Script {
             && let Some(step) = self.steps.front()
         {
             match step {
-                Step::Await(count) if self.read < *count => return,
-                Step::Await(count) => self.read -= count,
+                Step::Await(count) | Step::Echo(count) if self.read.len() < *count => return,
+                Step::Await(count) => drop(self.read.drain(..count)),
+                Step::Echo(count) => turn.send(0, self.read.drain(..count).collect::<Vec<u8>>()),
                 Step::Pause(pause_ns) => {
                     self.pausing = true;
                     turn.wake(*pause_ns);
@@ -67,7 +71,7 @@ impl Peer for Script {
     }
 
     fn receive(&mut self, bytes: &[u8], turn: &mut Turn<'_>) {
-        self.read += bytes.len();
+        self.read.extend_from_slice(bytes);
         self.go_on(turn);
     }
 
