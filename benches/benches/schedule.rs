@@ -2,8 +2,6 @@
 //!
 //! One shard of two holds every other cell, as on a machine of two cores.
 
-#![expect(missing_docs, reason = "criterion's macros generate undocumented items")]
-
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -11,7 +9,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use schedule::{Arrivals, Cells, Phase, Process, Profile, Rate};
 
 const WEEK_NS: u64 = 7 * 86_400 * 1_000_000_000;
-const BATCH: u64 = 1_000;
+const BATCH: usize = 1_000;
 
 fn constant() -> Arc<Profile> {
     let profile = Profile::constant(Rate::per_second(50_000), 8 * WEEK_NS);
@@ -25,7 +23,7 @@ fn ramp() -> Arc<Profile> {
 
 fn next(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("schedule/next");
-    group.throughput(Throughput::Elements(BATCH));
+    group.throughput(Throughput::Elements(BATCH as u64));
     let poisson = Process::Poisson { seed: 1 };
     for (name, profile, process) in [
         ("constant", constant(), Process::Deterministic),
@@ -36,8 +34,7 @@ fn next(criterion: &mut Criterion) {
         let cells = Cells::share(1, 2).expect("a valid share");
         group.bench_function(name, |bencher| {
             let mut arrivals = Arrivals::new(Arc::clone(&profile), process, &cells);
-            bencher
-                .iter(|| arrivals.by_ref().take(BATCH as usize).fold(0, |sum, arrival| sum ^ arrival.due_ns));
+            bencher.iter(|| arrivals.by_ref().take(BATCH).fold(0, |sum, arrival| sum ^ arrival.due_ns));
         });
     }
     group.finish();
