@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use crate::io::epoll::EpollIo;
-use crate::io::uring::UringIo;
+use crate::io::uring::Uring;
 use crate::io::{Limits, SocketOptions};
 use crate::shard::link::{Control, Link, pair};
 use crate::shard::workload::Workload;
@@ -109,7 +109,7 @@ pub fn decide(choice: Choice) -> Result<Decision, LaunchError> {
         return Ok(Decision { driver: Driver::Epoll, why: "asked for by --io epoll".to_owned() });
     }
     let small = Limits { connections: 1, buffer_size: 2_048, buffer_count: 2 };
-    match (UringIo::new(small, SocketOptions::default()), choice) {
+    match (Uring::new(small, &SocketOptions::default()), choice) {
         (Ok(_), Choice::Uring) => {
             Ok(Decision { driver: Driver::Uring, why: "asked for by --io uring".to_owned() })
         }
@@ -174,7 +174,7 @@ fn run_shard(
     };
     match driver {
         Driver::Uring => {
-            let io = UringIo::new(limits, options.clone()).map_err(|refusal| refuse(refusal.to_string()))?;
+            let io = Uring::new(limits, options).map_err(|refusal| refuse(refusal.to_string()))?;
             let shard = Shard::new(io, settings, workload, link);
             let _ = tell.send(Ok(pinned));
             shard.run().map(drop)

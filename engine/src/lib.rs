@@ -7,9 +7,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod args;
 pub mod collect;
 mod conn;
 pub mod io;
 pub mod launch;
+pub mod prepare;
 pub mod run;
 pub mod shard;

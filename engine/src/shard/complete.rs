@@ -102,10 +102,9 @@ impl<I: Io> Shard<I> {
         if let Some(at) = exchange.first_byte {
             recorder.first_byte(at.nanos_since(exchange.sent));
         }
-        if response.status < 400 {
+        if !self.settings.fail_status.contains(response.status) {
             recorder.ok(NAME, response_ns, service_ns, response.status);
         } else {
-            // RFC 9110 section 15: 4xx and 5xx say that the request failed.
             recorder.failed(NAME, ErrorClass::Status, response_ns, Some(service_ns));
             recorder.status(response.status);
         }

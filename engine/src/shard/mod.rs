@@ -28,13 +28,16 @@ mod release;
 mod settings;
 mod waiting;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::io;
 
 use clock::{NANOS_PER_SECOND, Timestamp};
 use measure::{Gauges, Recorder, Snapshot};
 
-pub use settings::{Settings, TlsSettings};
+pub use settings::{FailStatus, Settings, TlsSettings};
 
 use crate::conn::{Connection, Pool};
 use crate::io::{ConnId, Io, PreparedId, Wait};

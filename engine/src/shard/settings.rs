@@ -34,6 +34,8 @@ pub struct Settings {
     pub close_after: Option<u64>,
     /// Bounds on responses.
     pub response_limits: http1::Limits,
+    /// Statuses that count as failures.
+    pub fail_status: FailStatus,
     /// Body bytes that nobody needs are thrown away unseen from this many on.
     pub discard_from: u64,
     /// Arrivals that may wait for a connection.
@@ -54,6 +56,27 @@ pub struct Settings {
     pub pacing: Pacing,
     /// CPU time of the calling thread, in nanoseconds.
     pub cpu_clock: fn() -> u64,
+}
+
+/// A set of status codes, looked up in one step.
+#[derive(Copy, Clone, Debug)]
+pub struct FailStatus([u64; 16]);
+
+impl FailStatus {
+    /// The codes below 1,024 for which `contains` says yes.
+    pub fn new(contains: impl Fn(u16) -> bool) -> Self {
+        let mut words = [0; 16];
+        for code in (0..1_024).filter(|&code| contains(code)) {
+            words[usize::from(code / 64)] |= 1 << (code % 64);
+        }
+        Self(words)
+    }
+
+    /// Whether an exchange that ended with `code` failed.
+    #[inline]
+    pub fn contains(&self, code: u16) -> bool {
+        self.0.get(usize::from(code / 64)).is_some_and(|word| word >> (code % 64) & 1 == 1)
+    }
 }
 
 /// TLS for the connections of a shard.

@@ -1,0 +1,250 @@
+//! Preparing: from a validated plan and a resolved address to what each shard is told.
+//!
+//! What it is: the split of a plan over shards, exact in arrivals, connections, users and counts.
+//! What it is not: it looks at no host and starts nothing.
+//!
+//! Invariant: whatever the number of shards, their arrivals are exactly the share's arrivals.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use plan::{Load, Plan, Scheme, TlsVersion, Trust, Url};
+use schedule::{Arrivals, Cells, Profile, ScheduleError};
+
+use crate::shard::pacing::{CatchUp, Pacing};
+use crate::shard::workload::{Users, Workload};
+use crate::shard::{FailStatus, Settings, TlsSettings};
+
+/// Bodies that nobody needs are thrown away unseen from this size on: 64 KiB, four receive buffers.
+const DISCARD_FROM: u64 = 64 << 10;
+
+/// Waiting arrivals that a shard keeps room for, at most: beyond it they are dropped as `queue_full`.
+const WAITING_MAX: u64 = 16_000_000;
+
+/// Why a plan cannot be carried out as it stands.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The request cannot be written.
+    #[error("the request cannot be sent: {0}")]
+    Request(#[from] http1::RequestError),
+    /// TLS cannot be set up.
+    #[error("{0}")]
+    Tls(#[from] tls::SetupError),
+    /// The schedule cannot be split.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+}
+
+/// What the shards of one engine are told.
+#[derive(Debug)]
+pub struct Prepared {
+    /// For each shard.
+    pub shards: Vec<(Settings, Workload)>,
+    /// The open model's profile, the warm-up in front.
+    pub profile: Option<Arc<Profile>>,
+    /// The request names, in the order in which they are counted.
+    pub names: Vec<String>,
+    /// Connections over all shards.
+    pub connections: u32,
+}
+
+/// How many shards a plan can keep busy on `cores` cores with `cap` connections: each needs at least one
+/// connection, and one user in the closed model.
+pub fn shard_count(plan: &Plan, cores: usize, cap: u32) -> usize {
+    let users = match plan.load {
+        Load::Open { .. } => usize::MAX,
+        Load::Closed(_) => plan.users_here() as usize,
+    };
+    cores.min(cap as usize).min(users).max(1)
+}
+
+/// Splits `plan` over `shards` shards with `cap` connections among them, all to `address`. `url` is the plan's, or
+/// the built-in target's.
+///
+/// # Errors
+/// See [`PrepareError`].
+pub fn prepare(
+    plan: &Plan,
+    url: &Url,
+    address: SocketAddr,
+    shards: usize,
+    cap: u32,
+) -> Result<Prepared, PrepareError> {
+    let headers: Vec<(String, String)> = plan
+        .request
+        .headers
+        .iter()
+        .map(|header| (header.name().to_owned(), header.value().to_owned()))
+        .collect();
+    let method = plan.request.method.as_str();
+    let request: Arc<[u8]> =
+        http1::encode_request(method, url.target(), &url.authority(), &headers, &plan.request.body)?.into();
+    let tls = tls_settings(plan, url)?;
+    let (workloads, profile) = workloads(plan, shards)?;
+    let per_shard = shards as u64;
+    // RFC 9112 section 9.6: a request that says `Connection: close` is its connection's last.
+    let asked = plan.connections.close_after.map(std::num::NonZero::get);
+    let close_after = if http1::asks_to_close(&headers) { Some(1) } else { asked };
+    let base = Settings {
+        node: 0,
+        shard: 0,
+        names: 1,
+        address,
+        request,
+        head_request: method == "HEAD",
+        tls: None,
+        connections: 0,
+        warm_connections: 0,
+        close_after,
+        response_limits: http1::Limits {
+            head_bytes: plan.limits.head_bytes,
+            body_bytes: plan.limits.body_bytes,
+            interim: plan.limits.interim,
+        },
+        fail_status: FailStatus::new(|code| plan.fail_status.contains(code)),
+        discard_from: DISCARD_FROM,
+        waiting_capacity: usize::try_from(plan.queue_limit().div_ceil(per_shard).min(WAITING_MAX))
+            .unwrap_or(usize::MAX),
+        timeout_ns: plan.timeout_ns,
+        grace_ns: plan.grace_ns,
+        warmup_ns: plan.warmup_ns,
+        duration_ns: plan.run_ns(),
+        ends_by_count: plan.count.is_some(),
+        catch_up: catch_up(plan),
+        pacing: match plan.pacing {
+            plan::Pacing::Sleep => Pacing::Sleep,
+            plan::Pacing::Spin => Pacing::Spin,
+        },
+        cpu_clock: thread_cpu_ns,
+    };
+    let shards = workloads
+        .into_iter()
+        .enumerate()
+        .map(|(index, workload)| {
+            let settings = Settings {
+                shard: u32::try_from(index).unwrap_or(u32::MAX),
+                connections: part(u64::from(cap), index, shards),
+                warm_connections: part(u64::from(plan.connections.warm), index, shards),
+                tls: tls.clone().map(|tls| TlsSettings { client: Arc::new(tls.client.separate()), ..tls }),
+                ..base.clone()
+            };
+            (settings, workload)
+        })
+        .collect();
+    let name = format!("{method} {}", path_of(url));
+    Ok(Prepared { shards, profile, names: vec![name], connections: cap })
+}
+
+/// The path without its query, which may hold a secret.
+fn path_of(url: &Url) -> &str {
+    url.target().split('?').next().unwrap_or("/")
+}
+
+/// The `index`-th of `of` parts of `total`; the first parts are larger by one where it does not divide.
+fn part(total: u64, index: usize, of: usize) -> u32 {
+    let (index, of) = (index as u64, of as u64);
+    u32::try_from(total / of + u64::from(index < total % of)).unwrap_or(u32::MAX)
+}
+
+fn catch_up(plan: &Plan) -> CatchUp {
+    match &plan.load {
+        Load::Open { catch_up: plan::CatchUp::Smooth, .. } => CatchUp::Smooth,
+        Load::Open { catch_up: plan::CatchUp::Skip, .. } => CatchUp::Skip,
+        Load::Open { .. } | Load::Closed(_) => CatchUp::Burst,
+    }
+}
+
+fn tls_settings(plan: &Plan, url: &Url) -> Result<Option<TlsSettings>, PrepareError> {
+    if url.scheme() == Scheme::Http {
+        return Ok(None);
+    }
+    let version = |version| match version {
+        TlsVersion::V1_2 => tls::Version::Tls12,
+        TlsVersion::V1_3 => tls::Version::Tls13,
+    };
+    let client = tls::Client::new(tls::Options {
+        trust: match &plan.tls.trust {
+            Trust::System => tls::Trust::System,
+            Trust::Pem(pem) => tls::Trust::Pem(pem.clone()),
+            Trust::Insecure => tls::Trust::Insecure,
+        },
+        client: plan.tls.identity.as_ref().map(|identity| tls::ClientIdentity {
+            cert_pem: identity.cert_pem.clone(),
+            key_pem: identity.key_pem.clone(),
+        }),
+        alpn: plan.tls.alpn.clone(),
+        resumption: plan.tls.resumption,
+        min_version: version(plan.tls.min_version),
+        max_version: version(plan.tls.max_version),
+    })?;
+    let server_name = url.server_name();
+    // Tried once here, so that a name that TLS cannot carry is refused before anything starts.
+    client.session(&server_name, &mut Vec::new())?;
+    Ok(Some(TlsSettings { client: Arc::new(client), server_name: server_name.into() }))
+}
+
+type Split = (Vec<Workload>, Option<Arc<Profile>>);
+
+fn workloads(plan: &Plan, shards: usize) -> Result<Split, PrepareError> {
+    let cells = plan.cells().deal(&vec![1; shards])?;
+    match &plan.load {
+        Load::Open { profile, process, .. } => {
+            let profile = Arc::new(profile.clone());
+            let arrivals = cells.iter().map(|cells| {
+                let arrivals = Arrivals::new(Arc::clone(&profile), *process, cells);
+                Workload::Open(match plan.count {
+                    Some(count) => arrivals.with_limit(count),
+                    None => arrivals,
+                })
+            });
+            Ok((arrivals.collect(), Some(Arc::clone(&profile))))
+        }
+        Load::Closed(users) => Ok((closed(plan, users, &cells)?, None)),
+    }
+}
+
+/// User k of the plan enters at slot k of the spawn profile and lives on the shard that owns the slot's cell.
+fn closed(plan: &Plan, users: &plan::Users, cells: &[Cells]) -> Result<Vec<Workload>, PrepareError> {
+    let spawn = match users.spawn_rate {
+        Some(rate) => {
+            // As long as it takes until the last user has entered, and a second.
+            let last_ns = u128::from(users.count) * 1_000_000_000_000_000 / u128::from(rate.as_micro().max(1));
+            let duration_ns = u64::try_from(last_ns).unwrap_or(u64::MAX / 2).saturating_add(1_000_000_000);
+            Some(Profile::constant(rate, duration_ns)?)
+        }
+        None => None,
+    };
+    let mut entries = vec![Vec::new(); cells.len()];
+    for user in 0..users.count {
+        let cell = u16::try_from(user % schedule::CELL_COUNT).unwrap_or(u16::MAX);
+        let at_ns = match &spawn {
+            None => Some(0),
+            Some(profile) => profile.due_ns(u64::from(user)),
+        };
+        let owner = cells.iter().position(|cells| cells.contains(cell));
+        if let (Some(owner), Some(at_ns)) = (owner, at_ns) {
+            entries[owner].push(at_ns);
+        }
+    }
+    let here: u64 = entries.iter().map(|entries| entries.len() as u64).sum();
+    let mut quota = plan.count.map(|count| plan.share.part_of(count));
+    let mut left = here;
+    let workloads = entries.into_iter().map(|entries| {
+        // By users, telescoping, so that the quotas add up exactly.
+        let mine = quota.as_mut().map(|quota| {
+            let count = entries.len() as u64;
+            let mine = if left == 0 { 0 } else { (u128::from(*quota) * u128::from(count) / u128::from(left)) as u64 };
+            left -= count;
+            *quota -= mine;
+            mine
+        });
+        Workload::Closed(Users::new(entries, users.think_ns, mine))
+    });
+    Ok(workloads.collect())
+}
+
+/// CPU time of the calling thread, in nanoseconds.
+fn thread_cpu_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}

@@ -1,0 +1,438 @@
+//! The shard on simulated sockets in simulated time. Every failure prints the seed that replays it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clock::{NANOS_PER_SECOND, Timestamp};
+use measure::{DropReason, ErrorClass, Latency, Totals};
+use schedule::{Arrivals, Cells, Process, Profile, Rate};
+
+use super::link::{Command, Control, Report, pair};
+use super::pacing::{CatchUp, Pacing};
+use super::workload::{Users, Workload};
+use super::{FailStatus, Phase, Settings, Shard};
+use crate::io::Errno;
+use crate::io::sim::{DelayLaw, HttpServer, LocalRefusal, Network, Quirk, SimIo, Truth};
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = NANOS_PER_SECOND;
+/// When the simulated clock starts, and how long after it the plan does.
+const BOOT: u64 = SECOND;
+const LEAD: u64 = 30 * MS;
+
+/// One simulated run: a shard, a server, a network.
+#[derive(Clone)]
+struct Lab {
+    network: Network,
+    server: HttpServer,
+    listens: bool,
+    settings: Settings,
+    rate: u64,
+    duration_ns: u64,
+    users: Option<Users2>,
+    stop_at_ns: Option<u64>,
+    abort_at_ns: Option<u64>,
+}
+
+#[derive(Copy, Clone)]
+struct Users2 {
+    count: usize,
+    think_ns: u64,
+    requests: Option<u64>,
+}
+
+struct Outcome {
+    totals: Totals,
+    truth: Truth,
+    start: Timestamp,
+    asked: u64,
+    profile: Option<Profile>,
+}
+
+fn address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 80))
+}
+
+impl Lab {
+    fn new(rate: u64, duration_ns: u64) -> Self {
+        let request = b"GET / HTTP/1.1\r\nHost: sim\r\n\r\n";
+        Self {
+            network: Network::default(),
+            server: HttpServer::new(DelayLaw::Fixed(200_000)),
+            listens: true,
+            settings: Settings {
+                node: 0,
+                shard: 0,
+                names: 1,
+                address: address(),
+                request: Arc::from(&request[..]),
+                head_request: false,
+                tls: None,
+                connections: 64,
+                warm_connections: 0,
+                close_after: None,
+                response_limits: http1::Limits::default(),
+                fail_status: FailStatus::new(|code| code >= 400),
+                discard_from: 65_536,
+                waiting_capacity: 100_000,
+                timeout_ns: 10 * SECOND,
+                grace_ns: 10 * SECOND,
+                warmup_ns: 0,
+                duration_ns,
+                ends_by_count: false,
+                catch_up: CatchUp::Burst,
+                pacing: Pacing::Sleep,
+                cpu_clock: || 0,
+            },
+            rate,
+            duration_ns,
+            users: None,
+            stop_at_ns: None,
+            abort_at_ns: None,
+        }
+    }
+
+    fn quirk(mut self, quirk: Quirk) -> Self {
+        self.server.quirk = quirk;
+        self
+    }
+
+    fn run(self) -> Outcome {
+        let limits = self.settings.driver_limits();
+        let mut io = SimIo::new(limits, self.network.clone());
+        if self.listens {
+            io.listen(address(), self.server.clone());
+        }
+        let profile = (self.users.is_none())
+            .then(|| Profile::constant(Rate::per_second(self.rate), self.duration_ns).expect("a valid profile"));
+        let workload = match self.users {
+            Some(users) => {
+                Workload::Closed(Users::new(vec![0; users.count], users.think_ns, users.requests))
+            }
+            None => Workload::Open(Arrivals::new(
+                Arc::new(profile.clone().expect("the open model has a profile")),
+                Process::Deterministic,
+                &Cells::all(),
+            )),
+        };
+        let (link, mut control) = pair(1);
+        let start = Timestamp::from_nanos(BOOT + LEAD);
+        let mut shard = Shard::new(io, self.settings.clone(), workload, link);
+        let mut totals = Totals::new(1);
+        shard.open_warm();
+        assert!(control.tell(Command::Start { at: start }));
+        let mut told = (self.stop_at_ns, self.abort_at_ns);
+        while shard.phase != Phase::Done {
+            shard.turn().expect("the simulated driver does not break");
+            if told.0.is_some_and(|at| shard.now >= start.plus_nanos(at)) {
+                told.0 = None;
+                assert!(control.tell(Command::Stop));
+            }
+            if told.1.is_some_and(|at| shard.now >= start.plus_nanos(at)) {
+                told.1 = None;
+                assert!(control.tell(Command::Abort));
+            }
+            drain(&mut control, &mut totals);
+        }
+        drain(&mut control, &mut totals);
+        assert_eq!(shard.io.open_count(), 0, "connections left open");
+        let truth = shard.io.finish();
+        let asked = profile.as_ref().map_or(0, Profile::arrival_count);
+        Outcome { totals, truth, start, asked, profile }
+    }
+}
+
+fn drain(control: &mut Control, totals: &mut Totals) {
+    while let Some(report) = control.report() {
+        match report {
+            Report::Ready { .. } => {}
+            Report::Sealed(mut snapshot) | Report::Warmup(mut snapshot) => {
+                totals.absorb(&snapshot);
+                snapshot.clear();
+                control.give_back(snapshot);
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// What must hold after every run, whatever the target did.
+    fn check(&self, case: &str) -> &Self {
+        let counters = &self.totals.counters;
+        assert!(counters.balanced(), "{case}: {:?}", counters.audit());
+        if self.profile.is_some() {
+            assert!(counters.scheduled <= self.asked, "{case}: scheduled more than asked");
+            assert!(self.truth.requests.len() as u64 <= counters.sent, "{case}: more requests than sent");
+            self.check_nothing_early(case);
+        }
+        let connects = self.truth.connections.len() as u64;
+        assert_eq!(counters.connects, connects, "{case}: connects");
+        self
+    }
+
+    fn check_nothing_early(&self, case: &str) {
+        let profile = self.profile.as_ref().expect("asked for the open model only");
+        let mut sent: Vec<Timestamp> = self.truth.requests.iter().map(|request| request.sent).collect();
+        sent.sort_unstable();
+        for (index, at) in sent.iter().enumerate() {
+            let offset = at.nanos_since(self.start);
+            // Arrivals due at or before `offset`.
+            let due = profile.arrivals_before(offset.saturating_add(1));
+            assert!(index as u64 + 1 <= due, "{case}: request {index} left at {offset} ns, {due} were due");
+        }
+    }
+
+    fn errors(&self, class: ErrorClass) -> u64 {
+        self.totals.counters.errors_of(class)
+    }
+
+    fn dropped(&self, reason: DropReason) -> u64 {
+        self.totals.counters.dropped_for(reason)
+    }
+}
+
+fn within(case: &str, measured_ns: u64, expected_ms: f64, tolerance_ms: f64) {
+    let measured = measured_ns as f64 / MS as f64;
+    assert!((measured - expected_ms).abs() <= tolerance_ms, "{case}: {measured} ms, expected {expected_ms} ms");
+}
+
+#[test]
+fn a_healthy_run_sends_every_arrival_once() {
+    for (rate, seconds) in [(1, 3), (7, 2), (999, 2), (20_000, 1)] {
+        let outcome = Lab::new(rate, seconds * SECOND).run();
+        let counters = &outcome.check("healthy").totals.counters;
+        assert_eq!(counters.sent, rate * seconds);
+        assert_eq!(counters.ok, rate * seconds);
+        assert_eq!(outcome.truth.requests.len() as u64, rate * seconds);
+        let lag = outcome.totals.latency(Latency::Lag);
+        assert!(lag.max_ns() <= super::COALESCE_NS, "lag {} ns at {rate}/s", lag.max_ns());
+    }
+}
+
+/// The closed form: arrivals that fall into a stall of one second wait for its end, so a tenth of them have
+/// response times spread evenly from nothing to a second.
+#[test]
+fn a_stalled_target_shows_in_full_with_many_and_with_few_connections() {
+    for connections in [1_024, 10] {
+        let mut lab = Lab::new(1_000, 30 * SECOND);
+        lab.settings.connections = connections;
+        lab.server.delay = DelayLaw::Fixed(100_000);
+        let begin = BOOT + LEAD;
+        lab.server.stalls = (0..3)
+            .map(|round| begin + round * 10 * SECOND + 9 * SECOND)
+            .map(|at| Timestamp::from_nanos(at)..Timestamp::from_nanos(at + SECOND))
+            .collect();
+        let outcome = lab.run();
+        let case = format!("{connections} connections");
+        let counters = &outcome.check(&case).totals.counters;
+        assert_eq!((counters.sent, counters.dropped_total()), (30_000, 0), "{case}");
+        let response = outcome.totals.latency(Latency::Response);
+        within(&case, response.mean_ns() as u64, 50.0, 3.0);
+        within(&case, response.value_at_quantile(0.95), 500.0, 15.0);
+        within(&case, response.value_at_quantile(0.99), 900.0, 10.0);
+        within(&case, response.value_at_quantile(0.999), 990.0, 8.0);
+        let lag = outcome.totals.latency(Latency::Lag);
+        assert!(lag.max_ns() < MS, "{case}: a slow target must not look like a slow generator");
+    }
+}
+
+#[test]
+fn the_rate_cap_holds_whatever_the_target_does() {
+    let garbage: Arc<[u8]> = Arc::from(&b"SSH-2.0-OpenSSH_9.2\r\n"[..]);
+    let cases = [
+        ("resets at connect", Quirk::ResetAtConnect),
+        ("resets", Quirk::Reset { after_bytes: 0 }),
+        ("resets in the middle", Quirk::Reset { after_bytes: 20 }),
+        ("closes early", Quirk::CloseEarly { after_bytes: 30 }),
+        ("half close", Quirk::HalfClose),
+        ("garbage", Quirk::Garbage(Arc::clone(&garbage))),
+        ("banner", Quirk::Banner(garbage)),
+        ("extra", Quirk::Extra(Arc::from(&b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"[..]))),
+        ("closes after one", Quirk::CloseAfter { answers: 1 }),
+        ("closes idle", Quirk::CloseIdle { after_ns: 5 * MS }),
+        ("drips", Quirk::Drip { bytes: 7, every_ns: MS }),
+        ("refuses", Quirk::RefuseDuring(vec![Timestamp::ZERO..Timestamp::MAX])),
+    ];
+    for (case, quirk) in cases {
+        let outcome = Lab::new(500, 2 * SECOND).quirk(quirk).run();
+        let counters = &outcome.check(case).totals.counters;
+        assert_eq!(counters.scheduled, 1_000, "{case}");
+        let connects = outcome.truth.connections.len() as u64;
+        assert!(connects <= 1_000 + 64, "{case}: {connects} connects for 1,000 arrivals and a pool of 64");
+        for second in 0..2 {
+            let until = outcome.start.plus_nanos((second + 1) * SECOND);
+            let begun = outcome.truth.connections.iter().filter(|seen| seen.begun < until).count() as u64;
+            assert!(begun <= 500 * (second + 1) + 64, "{case}: {begun} connects by second {second}");
+        }
+    }
+}
+
+#[test]
+fn failures_have_their_class() {
+    let run = |quirk| {
+        let outcome = Lab::new(100, SECOND).quirk(quirk).run();
+        outcome.check("class");
+        outcome
+    };
+    assert_eq!(run(Quirk::Reset { after_bytes: 0 }).errors(ErrorClass::Reset), 100);
+    assert_eq!(run(Quirk::CloseEarly { after_bytes: 30 }).errors(ErrorClass::ClosedEarly), 100);
+    assert_eq!(run(Quirk::Garbage(Arc::from(&b"nonsense\r\n\r\n"[..]))).errors(ErrorClass::Protocol), 100);
+    let refused = run(Quirk::RefuseDuring(vec![Timestamp::ZERO..Timestamp::MAX]));
+    assert_eq!(refused.errors(ErrorClass::ConnectRefused), 100);
+    assert_eq!(refused.truth.requests.len(), 0);
+    let mut nobody = Lab::new(100, SECOND);
+    nobody.listens = false;
+    assert_eq!(nobody.run().check("nobody").errors(ErrorClass::ConnectRefused), 100);
+}
+
+#[test]
+fn a_mute_target_times_out_from_the_intended_time() {
+    let mut lab = Lab::new(100, SECOND).quirk(Quirk::Mute);
+    lab.settings.timeout_ns = 300 * MS;
+    lab.settings.grace_ns = 300 * MS;
+    let outcome = lab.run();
+    let counters = &outcome.check("mute").totals.counters;
+    let timeouts = outcome.errors(ErrorClass::TimeoutFirstByte);
+    assert_eq!(timeouts + counters.cut_off, 100);
+    assert!(counters.cut_off <= 1, "the last may end with the grace: {}", counters.cut_off);
+    let response = outcome.totals.latency(Latency::Response);
+    within("mute", response.min_ns(), 300.0, 1.0);
+    within("mute", response.max_ns(), 300.0, 1.0);
+}
+
+#[test]
+fn an_unanswered_connect_takes_its_arrival_with_it() {
+    let mut lab = Lab::new(10, SECOND).quirk(Quirk::NoHandshake);
+    lab.settings.timeout_ns = 200 * MS;
+    lab.settings.grace_ns = 400 * MS;
+    let outcome = lab.run();
+    outcome.check("no handshake");
+    assert_eq!(outcome.errors(ErrorClass::ConnectTimeout), 10);
+}
+
+#[test]
+fn a_full_waiting_queue_drops_with_its_reason() {
+    let mut lab = Lab::new(1_000, SECOND).quirk(Quirk::Mute);
+    lab.settings.connections = 1;
+    lab.settings.waiting_capacity = 9;
+    lab.settings.timeout_ns = 30 * SECOND;
+    lab.settings.grace_ns = 100 * MS;
+    let outcome = lab.run();
+    let counters = &outcome.check("full").totals.counters;
+    assert_eq!(outcome.dropped(DropReason::QueueFull), 1_000 - 1 - 9);
+    assert_eq!(counters.cut_off, 1);
+    assert_eq!(outcome.dropped(DropReason::Expired), 9);
+}
+
+#[test]
+fn what_this_machine_refuses_is_never_the_targets_fault() {
+    let mut lab = Lab::new(100, SECOND);
+    let emfile = Errno(rustix::io::Errno::MFILE.raw_os_error());
+    lab.network.refusals =
+        vec![LocalRefusal { from: Timestamp::ZERO, until: Timestamp::from_nanos(BOOT + LEAD + SECOND / 2), errno: emfile }];
+    let outcome = lab.run();
+    let counters = &outcome.check("local").totals.counters;
+    assert_eq!(outcome.dropped(DropReason::LocalResource), 50);
+    assert_eq!((counters.ok, counters.errors_total()), (50, 0));
+}
+
+#[test]
+fn a_stop_sends_nothing_more_and_waits_for_what_is_in_flight() {
+    let mut lab = Lab::new(1_000, 10 * SECOND);
+    lab.server.delay = DelayLaw::Fixed(50 * MS);
+    lab.stop_at_ns = Some(SECOND);
+    let outcome = lab.run();
+    let counters = &outcome.check("stop").totals.counters;
+    assert_eq!(counters.cut_off, 0);
+    assert_eq!(counters.ok, counters.sent);
+    let last = outcome.truth.requests.iter().map(|request| request.sent).max().expect("some were sent");
+    assert!(last.nanos_since(outcome.start) <= SECOND + 100 * MS, "stop took too long");
+}
+
+#[test]
+fn an_abort_cuts_off_what_is_in_flight() {
+    let mut lab = Lab::new(1_000, 10 * SECOND);
+    lab.server.delay = DelayLaw::Fixed(5 * SECOND);
+    lab.settings.connections = 8;
+    lab.abort_at_ns = Some(SECOND);
+    let outcome = lab.run();
+    let counters = &outcome.check("abort").totals.counters;
+    assert_eq!(counters.cut_off, 8);
+    assert_eq!(outcome.dropped(DropReason::Interrupted), counters.scheduled - 8);
+}
+
+#[test]
+fn users_wait_for_their_responses() {
+    let mut lab = Lab::new(0, SECOND);
+    lab.server.delay = DelayLaw::Fixed(9_960_000);
+    lab.settings.connections = 5;
+    lab.users = Some(Users2 { count: 5, think_ns: 10 * MS, requests: None });
+    let outcome = lab.run();
+    let counters = &outcome.check("users").totals.counters;
+    // A round takes 20 ms (network included), so five users make 250 requests a second.
+    assert!((240..=255).contains(&counters.sent), "{}", counters.sent);
+    assert_eq!(counters.ok, counters.sent);
+}
+
+#[test]
+fn a_count_ends_the_closed_model_exactly() {
+    let mut lab = Lab::new(0, u64::MAX / 4);
+    lab.settings.ends_by_count = true;
+    lab.users = Some(Users2 { count: 7, think_ns: 0, requests: Some(1_234) });
+    let outcome = lab.run();
+    assert_eq!(outcome.check("count").totals.counters.ok, 1_234);
+}
+
+#[test]
+fn the_warmup_stays_out_of_the_results() {
+    let mut lab = Lab::new(1_000, 3 * SECOND);
+    lab.settings.warmup_ns = SECOND;
+    let outcome = lab.run();
+    assert_eq!(outcome.totals.counters.sent, 2_000);
+    assert_eq!(outcome.totals.counters.ok, 2_000);
+    assert_eq!(outcome.totals.warmup.sent, 1_000);
+    assert_eq!(outcome.truth.requests.len(), 3_000);
+    assert_eq!(outcome.totals.latency(Latency::Response).count(), 2_000);
+}
+
+#[test]
+fn a_connection_is_closed_after_its_exchanges() {
+    let mut lab = Lab::new(500, SECOND);
+    lab.settings.close_after = Some(10);
+    let outcome = lab.run();
+    let counters = &outcome.check("close after").totals.counters;
+    assert_eq!(counters.ok, 500);
+    assert!(outcome.truth.connections.len() >= 50);
+}
+
+/// Rough networks and every quirk, over many seeds: the audit balances, nothing is early, nothing leaks.
+#[test]
+fn whatever_happens_everything_is_counted() {
+    let quirks = |choice: u64| match choice {
+        0 => Quirk::None,
+        1 => Quirk::Reset { after_bytes: 12 },
+        2 => Quirk::CloseAfter { answers: 3 },
+        3 => Quirk::CloseIdle { after_ns: MS },
+        4 => Quirk::Drip { bytes: 3, every_ns: 200_000 },
+        5 => Quirk::CloseEarly { after_bytes: 0 },
+        6 => Quirk::Mute,
+        _ => Quirk::Extra(Arc::from(&b"x"[..])),
+    };
+    for seed in 0..160 {
+        let mut lab = Lab::new(2_000, SECOND / 2).quirk(quirks(seed % 8));
+        lab.network = Network::rough(seed);
+        lab.network.send_failure_per_million = if seed % 3 == 0 { 10_000 } else { 0 };
+        lab.server.delay = DelayLaw::Tail { fast_ns: MS, slow_ns: 120 * MS, per_million: 20_000 };
+        lab.settings.connections = [3, 17, 200][(seed % 5 % 3) as usize];
+        lab.settings.waiting_capacity = 300;
+        lab.settings.timeout_ns = 100 * MS;
+        lab.settings.grace_ns = 150 * MS;
+        lab.settings.catch_up = [CatchUp::Burst, CatchUp::Smooth, CatchUp::Skip][(seed % 7 % 3) as usize];
+        lab.settings.pacing = if seed % 11 == 0 { Pacing::Spin } else { Pacing::Sleep };
+        let case = format!("seed {seed}");
+        let outcome = lab.run();
+        let counters = &outcome.check(&case).totals.counters;
+        assert_eq!(counters.scheduled, 1_000, "{case}");
+        assert_eq!(outcome.truth.refused_locally, 0, "{case}");
+    }
+}
