@@ -69,9 +69,10 @@ impl Driver {
         let place = self.table.at(index);
         let len = u32::try_from(place.discard_left.min(DISCARD_LIMIT)).expect("at most 2^20");
         // tcp(7): with MSG_TRUNC the bytes are thrown away, not copied. Should some kernel try after all, the
-        // null address makes it fail.
+        // null address makes it fail. No MSG_WAITALL: bytes thrown away do not advance the kernel's iterator, so
+        // that its second attempt would throw away too many (seen on 6.18).
         let entry = opcode::Recv::new(Fd(place.raw_descriptor()), std::ptr::null_mut(), len)
-            .flags(libc::MSG_TRUNC | libc::MSG_WAITALL)
+            .flags(libc::MSG_TRUNC)
             .build()
             .user_data(token.bits());
         // SAFETY: the descriptor as in `submit_connect`; no memory is named.

@@ -1,7 +1,8 @@
 //! Connecting, sending, receiving: the ordinary day.
 
 use crate::harness::{Server, connect, driver, echo, next, pattern, receive, take};
-use uring::Completion;
+use std::net::{IpAddr, TcpStream};
+use uring::{Completion, Driver, Limits};
 
 #[test]
 fn prepared_bytes_come_back_from_an_echo() {
@@ -80,4 +81,14 @@ fn sends_handed_over_before_the_connection_stands_follow_it() {
     assert!(matches!(next(&mut driver), Completion::Connected { .. }));
     let received = receive(&mut driver, &[(conn, 14)]);
     assert_eq!(received[&conn.index], b"one owned two ");
+}
+
+#[test]
+fn a_source_address_is_bound_before_connecting() {
+    let server = Server::start(1, |stream: TcpStream| stream.peer_addr().unwrap());
+    let source: IpAddr = "127.0.0.5".parse().unwrap();
+    let limits = Limits { connections: 1, buffer_size: 4096, buffer_count: 2 };
+    let mut driver = Driver::new(limits, Some(source)).unwrap();
+    connect(&mut driver, server.address);
+    assert_eq!(server.join()[0].ip(), source);
 }

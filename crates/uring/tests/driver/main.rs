@@ -2,5 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+mod closing;
+mod discarding;
 mod echo;
+mod failing;
 mod harness;
+mod receiving;
+mod sending;
