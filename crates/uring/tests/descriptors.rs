@@ -2,6 +2,7 @@
 //! process.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by where it panics")]
 
 use std::net::{Ipv4Addr, TcpListener};
 

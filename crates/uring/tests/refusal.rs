@@ -1,8 +1,9 @@
 //! A machine that refuses the ring says why. The refusals are real ones, made by a seccomp filter on a thread.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by where it panics")]
 
-use seccompiler::{SeccompAction, SeccompFilter, TargetArch, apply_filter};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter};
 use uring::{Driver, Limits, Refusal};
 
 /// `io_uring_setup`, on every architecture.
@@ -18,7 +19,7 @@ fn refusal_after(errno: i32) -> Refusal {
             SeccompAction::Errno(errno.unsigned_abs()),
             architecture,
         );
-        let program = filter.unwrap().try_into().unwrap();
+        let program: BpfProgram = filter.unwrap().try_into().unwrap();
         apply_filter(&program).unwrap();
         let told = uring::probe();
         assert!(told.ring.is_err(), "{told:?}");

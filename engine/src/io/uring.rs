@@ -1,4 +1,4 @@
-//! Hot path. The driver on io_uring: the crate `uring` behind the door of this module's trait.
+//! Hot path. The driver on `io_uring`: the crate `uring` behind the door of this module's trait.
 //!
 //! What it is: a translation of words, nothing more; the compiler makes most of it vanish.
 //! What it is not: the ring itself, with its descriptors, buffers and unsafe code.
@@ -11,7 +11,7 @@ use uring::{Driver, Refusal};
 
 use super::{Completion, ConnId, Errno, Io, Lent, Limits, PreparedId, SocketOptions, Wait};
 
-/// The network driver of one shard on io_uring. It belongs to the thread that made it.
+/// The network driver of one shard on `io_uring`. It belongs to the thread that made it.
 #[derive(Debug)]
 pub struct Uring {
     driver: Driver,

@@ -79,7 +79,7 @@ fn what_the_peer_said_before_it_broke_off_is_handed_out_first() {
     }
     match next(&mut driver) {
         Completion::Failed { errno, .. } => {
-            assert!([CONNECTION_RESET, BROKEN_PIPE].contains(&errno), "{errno:?}")
+            assert!([CONNECTION_RESET, BROKEN_PIPE].contains(&errno), "{errno:?}");
         }
         other => panic!("{other:?}"),
     }
