@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 
 use crate::harness::{Server, connect, driver, during, next, pattern};
-use uring::Completion;
+use uring::{Completion, Wait};
 
 /// A server that reads nothing until it is told to, then everything, slowly at first.
 fn lazy(go: mpsc::Receiver<()>) -> Server<Vec<u8>> {
@@ -43,25 +43,23 @@ fn a_large_owned_send_to_a_slow_reader_arrives_whole() {
     assert!(server.join() == [bytes]);
 }
 
-/// Thousands of silent sends at once, far more than the socket holds: the driver must notice that one did not go
-/// through, and let none overtake it.
-#[test]
-fn many_sends_to_a_stalled_reader_keep_their_order() {
+/// Sends until far more is under way than the sockets hold, `group` of them in each submission, then lets the
+/// server read: the driver must notice that one did not go through, and let none overtake it.
+fn stall(len: usize, group: u64) {
     let (go, gate) = mpsc::channel();
     let server = lazy(gate);
     let mut driver = driver(1, 4096, 2);
     let conn = connect(&mut driver, server.address);
     let mut expected = Vec::new();
-    for round in 0..3_000_u64 {
-        // Small ones, which are silent, with large ones and owned ones in between.
-        let len = if round % 50 == 49 { 40_000 } else { 5_000 };
-        let bytes = pattern(len, round);
+    let mut number = 0;
+    while expected.len() < 8 << 20 {
+        number += 1;
+        let bytes = pattern(len, number);
         expected.extend_from_slice(&bytes);
         let prepared = driver.prepare(bytes.into_boxed_slice());
         driver.send(conn, prepared);
-        if round % 2 == 0 {
-            // One submission for each, so that they go out silently rather than wait for each other.
-            driver.wait(uring::Wait::Poll).unwrap();
+        if number % group == 0 {
+            driver.wait(Wait::Poll).unwrap();
             assert!(driver.completion().is_none());
         }
     }
@@ -75,8 +73,24 @@ fn many_sends_to_a_stalled_reader_keep_their_order() {
     driver.close(conn);
     drop(driver);
     let received = server.join().pop().unwrap();
-    assert_eq!(received.len(), expected.len());
-    assert!(received == expected, "bytes were swapped");
+    assert_eq!(received.len(), expected.len(), "{len} bytes each, {group} at a time");
+    assert!(received == expected, "bytes were swapped: {len} bytes each, {group} at a time");
+}
+
+#[test]
+fn sends_to_a_stalled_reader_keep_their_order() {
+    for len in [1_000, 5_000, 7_001, 16_384] {
+        for group in [1, 2, 3, 1_000] {
+            stall(len, group);
+        }
+    }
+}
+
+#[test]
+fn large_prepared_sends_keep_their_order() {
+    for group in [1, 2, 3] {
+        stall(100_000, group);
+    }
 }
 
 #[test]
