@@ -1,0 +1,179 @@
+//! How a wrong command line is answered: one line that says where, what and how to fix it.
+//!
+//! What it is: the error of this module's parent, and the translation of clap's errors and of other tools' words into
+//! it. Invariant: nothing that a user wrote is repeated except through [`plan::quoted`], which withholds secrets.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use plan::{PlanError, quoted};
+use verdict::ExitCode;
+
+/// Why the program does not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// One line: where, what, how to fix it.
+    pub message: String,
+    /// [`ExitCode::Usage`], or [`ExitCode::Refused`] by a safety rail.
+    pub exit_code: ExitCode,
+}
+
+impl From<PlanError> for Refusal {
+    fn from(error: PlanError) -> Self {
+        let exit_code = if error.is_refusal() { ExitCode::Refused } else { ExitCode::Usage };
+        Self { message: error.to_string(), exit_code }
+    }
+}
+
+impl From<target::ParseError> for Refusal {
+    fn from(error: target::ParseError) -> Self {
+        let target::ParseError { setting, text, problem, fix } = error;
+        Self::usage(&format!("{setting} {}: {problem}", quoted(&text)), &fix)
+    }
+}
+
+impl Refusal {
+    /// A usage error.
+    pub(super) fn usage(what: &str, fix: &str) -> Self {
+        Self { message: format!("{what} → {fix}"), exit_code: ExitCode::Usage }
+    }
+}
+
+/// Words of other tools, and ours for them.
+const OTHER_TOOLS: &[(&str, &str)] = &[
+    ("-R", "--tps RATE"),
+    ("-q", "--tps RATE for the rate, or --quiet"),
+    ("-z", "-d DURATION"),
+    ("-t", "-d DURATION for the time, or --cores N for the threads"),
+    ("-i", "-n COUNT"),
+    ("-s", "--spawn-rate or --users; scripts are not supported"),
+    ("-p", "-c CONNECTIONS"),
+    ("-w", "-c CONNECTIONS"),
+    ("-m", "-X METHOD"),
+    ("-D", "--body-file FILE"),
+    ("-o", "--json FILE"),
+    ("-a", "-H 'Authorization: …'"),
+    ("-b", "--body TEXT"),
+    ("-L", "redirects are not followed; leave it out"),
+    ("-v", "the summary already tells everything; leave it out"),
+    ("--qps", "--tps RATE"),
+    ("--rps", "--tps RATE"),
+    ("--arrival-rate", "--tps RATE"),
+    ("--vus", "--users COUNT"),
+    ("--concurrency", "-c CONNECTIONS"),
+    ("--workers", "-c CONNECTIONS, or --cores N"),
+    ("--max-workers", "-c CONNECTIONS"),
+    ("--threads", "--cores N"),
+    ("--processes", "--cores N"),
+    ("--requests", "-n COUNT"),
+    ("--iterations", "-n COUNT"),
+    ("--run-time", "-d DURATION"),
+    ("--time", "-d DURATION"),
+    ("--stage", "--stages STAGES"),
+    ("--host", "the URL as an argument, or --url URL"),
+    ("--data", "--body TEXT"),
+    ("--data-raw", "--body TEXT"),
+    ("--data-binary", "--body-file FILE"),
+    ("--request", "-X METHOD"),
+    ("--headers", "-H 'Name: value', once for each"),
+    ("--user", "--users COUNT for users, or -H 'Authorization: …'"),
+    ("--cacert-file", "--cacert FILE"),
+    ("--ca", "--cacert FILE"),
+    ("--no-keepalive", "--close-after 1"),
+    ("--disable-keepalive", "--close-after 1"),
+    ("--keepalive", "connections are kept by default; leave it out"),
+    ("--latency", "percentiles are always printed; leave it out"),
+    ("--http2", "the engine speaks HTTP/1.1; leave it out"),
+    ("--h1", "the engine speaks HTTP/1.1 anyway; leave it out"),
+    ("--no-tui", "--quiet"),
+    ("--headless", "there is no screen to switch off; leave it out"),
+    ("--no-color", "--color never"),
+    ("--out", "--json FILE or --ndjson FILE"),
+    ("--output", "--json FILE"),
+    ("--html", "--json FILE"),
+    ("--csv", "--ndjson FILE"),
+    ("--tags", "--tag NAME=VALUE, once for each"),
+    ("--thresholds", "--threshold, once for each"),
+    ("--poisson", "--process poisson"),
+    ("--spin", "--pacing spin"),
+];
+
+/// Ours for another tool's word.
+pub(super) fn other_tools_word(flag: &str) -> Option<&'static str> {
+    OTHER_TOOLS.iter().find(|(word, _)| *word == flag).map(|&(_, ours)| ours)
+}
+
+/// One line for what clap found wrong.
+pub(super) fn from_clap(error: &clap::Error) -> Refusal {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+        _ => None,
+    };
+    let argument = context(ContextKind::InvalidArg).unwrap_or_default();
+    match error.kind() {
+        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
+            let unknown =
+                if argument.is_empty() { context(ContextKind::InvalidSubcommand) } else { Some(argument) };
+            unknown_argument(&unknown.unwrap_or_default(), context(ContextKind::SuggestedArg).as_deref())
+        }
+        ErrorKind::InvalidValue
+            if context(ContextKind::InvalidValue).is_none_or(|value| value.is_empty()) =>
+        {
+            let (flag, value) = argument.split_once(' ').unwrap_or((&argument, "a value"));
+            Refusal::usage(&format!("{flag}: there is no value"), &format!("{flag} {value}"))
+        }
+        ErrorKind::TooManyValues => {
+            let flag = argument.split(' ').next().unwrap_or_default();
+            Refusal::usage(&format!("{flag}: it is a switch and takes no value"), flag)
+        }
+        ErrorKind::ArgumentConflict => {
+            let flag = argument.split(' ').next().unwrap_or_default();
+            let other = context(ContextKind::PriorArg).unwrap_or_default();
+            let other = other.split(' ').next().unwrap_or_default();
+            if flag.is_empty() {
+                // Two arguments without a flag: clap takes the second for a command.
+                too_many_arguments()
+            } else if other == flag {
+                Refusal::usage(&format!("{flag}: it is given twice"), "once")
+            } else {
+                Refusal::usage(
+                    &format!("{flag}: flags of a run do not go together with a command"),
+                    "write the command first, then its own flags (engine COMMAND --help)",
+                )
+            }
+        }
+        ErrorKind::MissingRequiredArgument => {
+            Refusal::usage(&format!("{argument}: it is missing"), "see engine COMMAND --help")
+        }
+        ErrorKind::InvalidUtf8 => Refusal::usage(
+            "an argument is not UTF-8 text (not shown)",
+            "UTF-8; binary bodies go into --body-file",
+        ),
+        _ => Refusal::usage("the command line cannot be read", "engine --help"),
+    }
+}
+
+fn too_many_arguments() -> Refusal {
+    Refusal::usage(
+        "there is one argument too many (not shown)",
+        "one URL; values with spaces in quotes, e.g. -H 'Accept: text/html'",
+    )
+}
+
+fn unknown_argument(argument: &str, suggestion: Option<&str>) -> Refusal {
+    let flag = argument.split('=').next().unwrap_or_default();
+    if !flag.starts_with('-') {
+        return too_many_arguments();
+    }
+    if let Some(ours) = other_tools_word(flag) {
+        return Refusal::usage(&format!("{flag}: no such flag here"), ours);
+    }
+    let what = format!("{}: no such flag", quoted(flag).trim_matches('"'));
+    if flag[1..].starts_with(|first: char| first.is_ascii_digit()) {
+        return Refusal::usage(&what, "a value that begins with - is written --flag=VALUE");
+    }
+    match suggestion {
+        Some(ours) => Refusal::usage(&what, &format!("did you mean {ours}?")),
+        None => Refusal::usage(&what, "see engine --help"),
+    }
+}

@@ -1,0 +1,314 @@
+//! From the flags and variables of a run to its plan and outputs.
+
+use plan::{
+    CatchUp, ConnectTo, Cores, Draft, Header, Host, IoChoice, MaxLag, Method, Pacing, Pattern, Place,
+    PlanError, ProcessKind, Rails, RunId, Share, StatusSet, Tag, TlsVersion, Url, parse_count,
+    parse_duration, parse_rate, parse_size, parse_stages, quoted,
+};
+use verdict::Threshold;
+
+use super::flags::Flags;
+use super::sources::{Source, Sources, source};
+use super::{Outputs, Refusal, Run, Sink, Surroundings, color, environment_color, file, sink};
+
+/// Time between progress lines when nobody says: 10 s.
+const PROGRESS_EVERY_NS: u64 = 10_000_000_000;
+
+/// Reads a run; `None` when nothing says how much load there shall be.
+pub(super) fn build(mut flags: Flags, surroundings: &dyn Surroundings) -> Result<Option<Run>, Refusal> {
+    let sources = Sources { surroundings };
+    let mut draft = Draft::default();
+    target(&mut flags, &sources, &mut draft)?;
+    load(&mut flags, &sources, &mut draft)?;
+    connections(&mut flags, &sources, &mut draft)?;
+    tls(&mut flags, &sources, &mut draft)?;
+    host(&mut flags, &sources, &mut draft)?;
+    let outputs = outputs(&mut flags, &sources)?;
+    let thresholds =
+        sources.many(flags.threshold, source!("--threshold", "ENGINE_THRESHOLD"), Threshold::parse)?;
+    draft.thresholds = thresholds.iter().map(|threshold| threshold.text.clone()).collect();
+    if draft.rate.is_none() && draft.stages.is_none() && draft.users.is_none() {
+        return if draft.url.is_some() { Err(no_load()) } else { Ok(None) };
+    }
+    let plan = draft.into_plan()?;
+    Ok(Some(Run { plan, thresholds, outputs }))
+}
+
+/// What is said when nothing says how much load there shall be.
+pub(super) fn no_load() -> Refusal {
+    Draft::default().into_plan().expect_err("an empty draft has no load").into()
+}
+
+/// Whom to load, with what request.
+fn target(flags: &mut Flags, sources: &Sources<'_>, draft: &mut Draft) -> Result<(), PlanError> {
+    check_quoting(flags)?;
+    draft.url = url(flags, sources)?;
+    draft.method = sources.one(flags.method.take(), source!("--method", "ENGINE_METHOD"), Method::parse)?;
+    draft.headers = sources.many(
+        std::mem::take(&mut flags.header),
+        source!("--header", "ENGINE_HEADER"),
+        Header::parse,
+    )?;
+    draft.body = body(flags, sources)?;
+    draft.timeout_ns =
+        sources.one(flags.timeout.take(), source!("--timeout", "ENGINE_TIMEOUT"), parse_duration)?;
+    draft.fail_status = sources.one(
+        flags.fail_status.take(),
+        source!("--fail-status", "ENGINE_FAIL_STATUS"),
+        StatusSet::parse,
+    )?;
+    draft.max_head =
+        sources.one(flags.max_head.take(), source!("--max-head", "ENGINE_MAX_HEAD"), parse_size)?;
+    draft.max_body =
+        sources.one(flags.max_body.take(), source!("--max-body", "ENGINE_MAX_BODY"), parse_size)?;
+    draft.connect_to = sources.many(
+        std::mem::take(&mut flags.connect_to),
+        source!("--connect-to", "ENGINE_CONNECT_TO"),
+        ConnectTo::parse,
+    )?;
+    Ok(())
+}
+
+/// Notices `-H Authorization: secret` without quotes, before the secret is taken for a URL and shown.
+fn check_quoting(flags: &Flags) -> Result<(), PlanError> {
+    let is_url = flags.positional_url.as_ref().is_none_or(|url| url.contains("://"));
+    if !is_url && flags.header.iter().any(|header| header.trim_end().ends_with(':')) {
+        return Err(PlanError::new(
+            "the header's value stands outside it (not shown)",
+            "quotes: -H 'Name: value'",
+        )
+        .at(Place::Flag("--header")));
+    }
+    Ok(())
+}
+
+fn url(flags: &mut Flags, sources: &Sources<'_>) -> Result<Option<Url>, PlanError> {
+    match (flags.positional_url.take(), flags.url.take()) {
+        (Some(_), Some(_)) => {
+            Err(PlanError::new("the URL is given twice", "once: as an argument or with --url")
+                .at(Place::Flag("--url")))
+        }
+        (Some(text), None) => {
+            let word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
+            if word && text != "localhost" {
+                let what = format!("{} is neither a URL nor a command", quoted(&text));
+                let fix = "a URL such as http://127.0.0.1:8080/, or one of target, merge, schema, doctor";
+                return Err(PlanError::new(what, fix).at(Place::Argument("URL")));
+            }
+            Url::parse(&text).map(Some).map_err(|error| error.at(Place::Argument("URL")))
+        }
+        (None, given) => sources.one(given, source!("--url", "ENGINE_URL"), Url::parse),
+    }
+}
+
+fn body(flags: &mut Flags, sources: &Sources<'_>) -> Result<Option<Vec<u8>>, PlanError> {
+    const TEXT: Source = source!("--body", "ENGINE_BODY");
+    const FILE: Source = source!("--body-file", "ENGINE_BODY_FILE");
+    if flags.body.is_some() && flags.body_file.is_some() {
+        return Err(PlanError::new("--body and --body-file both say the body", "one of them")
+            .at(Place::Flag("--body")));
+    }
+    // A flag wins over a variable, whichever of the two it is.
+    let text = if flags.body_file.is_some() { None } else { sources.text(flags.body.take(), TEXT)? };
+    if let Some((text, _)) = text {
+        return Ok(Some(text.into_bytes()));
+    }
+    sources.one(flags.body_file.take(), FILE, |path| file(path, sources.surroundings))
+}
+
+/// When requests are sent. What the command line says about the load silences the environment.
+fn load(flags: &mut Flags, sources: &Sources<'_>, draft: &mut Draft) -> Result<(), PlanError> {
+    const TPS: Source = source!("--tps", "ENGINE_TPS", "ENGINE_RATE", "TARGET_TPS");
+    const STAGES: Source = source!("--stages", "ENGINE_STAGES");
+    const USERS: Source = source!("--users", "ENGINE_USERS");
+    const PATTERN: Source = source!("--pattern", "ENGINE_PATTERN", "LOAD_PATTERN");
+    const DURATION: Source = source!("--duration", "ENGINE_DURATION", "DURATION");
+    let only_flag =
+        |source: Source, silenced: bool| if silenced { Source { variables: &[], ..source } } else { source };
+    let (tps, stages, users) = (flags.tps.is_some(), flags.stages.is_some(), flags.users.is_some());
+    draft.rate = sources.one(flags.tps.take(), only_flag(TPS, stages || users), parse_rate)?;
+    draft.stages = sources.one(flags.stages.take(), only_flag(STAGES, tps || users), parse_stages)?;
+    draft.users = sources.one(flags.users.take(), only_flag(USERS, tps || stages), |text| {
+        let count = parse_count(text, "users", "64")?;
+        u32::try_from(count)
+            .map_err(|_| PlanError::new(format!("{} users are too many", quoted(text)), "fewer"))
+    })?;
+    draft.pattern = sources.one(flags.pattern.take(), only_flag(PATTERN, stages || users), Pattern::parse)?;
+    // The words of Kubernetes templates stand for "nothing special" beside stages and users from the environment.
+    if draft.pattern == Some(Pattern::Static) && (draft.stages.is_some() || draft.users.is_some()) {
+        draft.pattern = None;
+    }
+    draft.duration_ns = sources.one(flags.duration.take(), only_flag(DURATION, stages), parse_duration)?;
+    draft.process =
+        sources.one(flags.process.take(), source!("--process", "ENGINE_PROCESS"), ProcessKind::parse)?;
+    draft.seed = sources.one(flags.seed.take(), source!("--seed", "ENGINE_SEED"), seed)?;
+    draft.catch_up =
+        sources.one(flags.catch_up.take(), source!("--catch-up", "ENGINE_CATCH_UP"), CatchUp::parse)?;
+    draft.spawn_rate =
+        sources.one(flags.spawn_rate.take(), source!("--spawn-rate", "ENGINE_SPAWN_RATE"), parse_rate)?;
+    draft.think_ns = sources.one(flags.think.take(), source!("--think", "ENGINE_THINK"), parse_duration)?;
+    draft.share = sources
+        .one(flags.share.take(), source!("--share", "ENGINE_SHARE"), Share::parse)?
+        .unwrap_or_default();
+    draft.warmup_ns =
+        sources.one(flags.warmup.take(), source!("--warmup", "ENGINE_WARMUP"), parse_duration)?;
+    draft.grace_ns = sources.one(flags.grace.take(), source!("--grace", "ENGINE_GRACE"), parse_duration)?;
+    draft.count = sources.one(flags.count.take(), source!("--count", "ENGINE_COUNT"), |text| {
+        parse_count(text, "requests", "1000, 10k")
+    })?;
+    Ok(())
+}
+
+fn seed(text: &str) -> Result<u64, PlanError> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| plain).ok_or_else(|| {
+        PlanError::new(
+            format!("{} is not a seed", quoted(text)),
+            "a whole number from 0 to 18446744073709551615",
+        )
+    })
+}
+
+fn connections(flags: &mut Flags, sources: &Sources<'_>, draft: &mut Draft) -> Result<(), PlanError> {
+    let number = |text: &str| parse_count(text, "connections", "64");
+    draft.connections =
+        sources.one(flags.connections.take(), source!("--connections", "ENGINE_CONNECTIONS"), number)?;
+    draft.warm_connections = sources.one(
+        flags.warm_connections.take(),
+        source!("--warm-connections", "ENGINE_WARM_CONNECTIONS"),
+        number,
+    )?;
+    draft.close_after =
+        sources.one(flags.close_after.take(), source!("--close-after", "ENGINE_CLOSE_AFTER"), |text| {
+            parse_count(text, "requests", "100")
+        })?;
+    draft.queue = sources.one(flags.queue.take(), source!("--queue", "ENGINE_QUEUE"), |text| {
+        parse_count(text, "arrivals", "1000, 0 to drop at once")
+    })?;
+    Ok(())
+}
+
+fn tls(flags: &mut Flags, sources: &Sources<'_>, draft: &mut Draft) -> Result<(), PlanError> {
+    let pem = |text: &str| {
+        let bytes = file(text, sources.surroundings)?;
+        if bytes.windows(11).any(|window| window == b"-----BEGIN ") {
+            return Ok(bytes);
+        }
+        Err(PlanError::new(
+            format!("{} holds no PEM text", quoted(text)),
+            "a file with -----BEGIN …----- lines (openssl x509 -inform DER -in FILE converts)",
+        ))
+    };
+    draft.insecure = sources.switch(flags.insecure, source!("--insecure", "ENGINE_INSECURE"))?;
+    draft.ca_pem = sources.one(flags.cacert.take(), source!("--cacert", "ENGINE_CACERT"), pem)?;
+    draft.cert_pem = sources.one(flags.cert.take(), source!("--cert", "ENGINE_CERT"), pem)?;
+    draft.key_pem = sources.one(flags.key.take(), source!("--key", "ENGINE_KEY"), pem)?;
+    draft.no_resumption =
+        sources.switch(flags.no_resumption, source!("--no-resumption", "ENGINE_NO_RESUMPTION"))?;
+    draft.tls_min =
+        sources.one(flags.tls_min.take(), source!("--tls-min", "ENGINE_TLS_MIN"), TlsVersion::parse)?;
+    draft.tls_max =
+        sources.one(flags.tls_max.take(), source!("--tls-max", "ENGINE_TLS_MAX"), TlsVersion::parse)?;
+    Ok(())
+}
+
+/// How this host is used, whom it may load, and what the run is called.
+fn host(flags: &mut Flags, sources: &Sources<'_>, draft: &mut Draft) -> Result<(), PlanError> {
+    draft.cores = sources
+        .one(flags.cores.take(), source!("--cores", "ENGINE_CORES"), Cores::parse)?
+        .unwrap_or_default();
+    draft.io =
+        sources.one(flags.io.take(), source!("--io", "ENGINE_IO"), IoChoice::parse)?.unwrap_or_default();
+    draft.pacing = sources
+        .one(flags.pacing.take(), source!("--pacing", "ENGINE_PACING"), Pacing::parse)?
+        .unwrap_or_default();
+    draft.max_lag = sources
+        .one(flags.max_lag.take(), source!("--max-lag", "ENGINE_MAX_LAG"), MaxLag::parse)?
+        .unwrap_or_default();
+    draft.rails = Rails {
+        own_hosts: sources.many(
+            std::mem::take(&mut flags.i_own),
+            source!("--i-own", "ENGINE_I_OWN"),
+            own_host,
+        )?,
+        rate_guard: sources.one(
+            flags.rate_guard.take(),
+            source!("--rate-guard", "ENGINE_RATE_GUARD"),
+            parse_rate,
+        )?,
+    };
+    draft.tags = sources.many(std::mem::take(&mut flags.tag), source!("--tag", "ENGINE_TAG"), Tag::parse)?;
+    let worker = sources.one(
+        flags.worker_id.take(),
+        source!("--worker-id", "ENGINE_WORKER_ID", "WORKER_ID"),
+        |text| {
+            if text.is_empty() {
+                return Err(PlanError::new("the worker id is empty: is a variable unset?", "e.g. 3"));
+            }
+            Tag::parse(&format!("worker_id={text}"))
+        },
+    )?;
+    draft.tags.extend(worker);
+    draft.run_id =
+        sources.one(flags.run_id.take(), source!("--run-id", "ENGINE_RUN_ID", "RUN_ID"), RunId::parse)?;
+    Ok(())
+}
+
+/// A host that somebody vouches for: a host, not a URL, and no wildcard.
+fn own_host(text: &str) -> Result<Host, PlanError> {
+    if text.contains("://") || text.contains('/') {
+        return Err(PlanError::new(
+            format!("{} is not a host", quoted(text)),
+            "the host alone, e.g. shop.example",
+        ));
+    }
+    if text.contains('*') {
+        return Err(PlanError::new(
+            format!("{} is a pattern", quoted(text)),
+            "each host by name: --i-own shop.example",
+        ));
+    }
+    Host::parse(text)
+}
+
+fn outputs(flags: &mut Flags, sources: &Sources<'_>) -> Result<Outputs, PlanError> {
+    let document = |text: &str| sink(text, sources.surroundings);
+    let json = sources.one(flags.json.take(), source!("--json", "ENGINE_JSON"), document)?;
+    let ndjson = sources.one(flags.ndjson.take(), source!("--ndjson", "ENGINE_NDJSON"), document)?;
+    if json.is_some() && json == ndjson {
+        let what = match json {
+            Some(Sink::Stdout) => "--json and --ndjson cannot both have standard output",
+            _ => "--json and --ndjson name the same file",
+        };
+        return Err(PlanError::new(what, "a file of its own for each").at(Place::Flag("--json")));
+    }
+    let progress = sources.one(
+        flags.progress_every.take(),
+        source!("--progress-every", "ENGINE_PROGRESS_EVERY"),
+        |text| match parse_duration(text)? {
+            0 => Err(PlanError::new("progress cannot be told all the time", "at least 1s, or --quiet")),
+            ns => Ok(ns),
+        },
+    )?;
+    let control = sources.one(flags.control.take(), source!("--control", "ENGINE_CONTROL"), |text| {
+        match document(text)? {
+            Sink::Stdout => {
+                Err(PlanError::new("the control socket is a Unix socket", "a path, e.g. engine.sock"))
+            }
+            // sockaddr_un holds 108 bytes, the last of which is NUL.
+            Sink::File(_) if text.len() > 107 => {
+                Err(PlanError::new(format!("the socket's path has {} bytes", text.len()), "at most 107"))
+            }
+            Sink::File(path) => Ok(path),
+        }
+    })?;
+    let when = sources.one(flags.color.take(), source!("--color", "ENGINE_COLOR"), color)?;
+    Ok(Outputs {
+        json,
+        ndjson,
+        quiet: sources.switch(flags.quiet, source!("--quiet", "ENGINE_QUIET"))?,
+        progress_every_ns: progress.unwrap_or(PROGRESS_EVERY_NS),
+        color: when.unwrap_or_else(|| environment_color(sources.surroundings)),
+        control,
+    })
+}

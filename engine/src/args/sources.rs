@@ -1,0 +1,93 @@
+//! Where a value comes from: the flag, or one of its environment variables.
+//!
+//! Invariant: the first source that is set decides, and an error names it.
+
+use plan::{Place, PlanError};
+
+use super::Surroundings;
+
+/// The sources of one flag.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Source {
+    /// The flag, with its dashes.
+    pub(super) flag: &'static str,
+    /// Its variables, the one that wins first.
+    pub(super) variables: &'static [&'static str],
+}
+
+/// The environment, perhaps silenced for a flag that the command line makes meaningless.
+#[derive(Copy, Clone)]
+pub(super) struct Sources<'a> {
+    pub(super) surroundings: &'a dyn Surroundings,
+}
+
+impl Sources<'_> {
+    /// The text of a flag that is given once, and where it stood.
+    pub(super) fn text(
+        &self,
+        given: Option<String>,
+        source: Source,
+    ) -> Result<Option<(String, Place)>, PlanError> {
+        if let Some(text) = given {
+            return Ok(Some((text, Place::Flag(source.flag))));
+        }
+        for &name in source.variables {
+            if let Some(value) = self.surroundings.variable(name) {
+                let place = Place::Variable(name);
+                let text = value.into_string().map_err(|_| {
+                    PlanError::new("the value is not UTF-8 text (not shown)", "UTF-8 text").at(place)
+                })?;
+                return Ok(Some((text, place)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The value of a flag that is given once.
+    pub(super) fn one<T>(
+        &self,
+        given: Option<String>,
+        source: Source,
+        parse: impl Fn(&str) -> Result<T, PlanError>,
+    ) -> Result<Option<T>, PlanError> {
+        let Some((text, place)) = self.text(given, source)? else { return Ok(None) };
+        parse(&text).map(Some).map_err(|error| error.at(place))
+    }
+
+    /// The values of a flag that may be repeated; in a variable they stand on lines of their own.
+    pub(super) fn many<T>(
+        &self,
+        given: Vec<String>,
+        source: Source,
+        parse: impl Fn(&str) -> Result<T, PlanError>,
+    ) -> Result<Vec<T>, PlanError> {
+        if !given.is_empty() {
+            let place = Place::Flag(source.flag);
+            return given.iter().map(|text| parse(text).map_err(|error| error.at(place))).collect();
+        }
+        let Some((text, place)) = self.text(None, source)? else { return Ok(Vec::new()) };
+        if text.is_empty() {
+            return Err(
+                PlanError::new("the value is empty", "unset the variable, or give it a value").at(place)
+            );
+        }
+        let lines = text.lines().filter(|line| !line.trim().is_empty());
+        lines.map(|line| parse(line).map_err(|error| error.at(place))).collect()
+    }
+
+    /// Whether a switch is on.
+    pub(super) fn switch(&self, given: bool, source: Source) -> Result<bool, PlanError> {
+        if given {
+            return Ok(true);
+        }
+        Ok(self.one(None, source, plan::parse_switch)?.unwrap_or(false))
+    }
+}
+
+/// Declares the source of a flag: `source!("--max-lag", "ENGINE_MAX_LAG")`.
+macro_rules! source {
+    ($flag:literal, $($variable:literal),+) => {
+        $crate::args::sources::Source { flag: $flag, variables: &[$($variable),+] }
+    };
+}
+pub(super) use source;
