@@ -27,6 +27,9 @@ use crate::socket;
 use crate::waiting::Waiting;
 use crate::{Completion, ConnId, Errno, Lent, Limits, PreparedId, Wait};
 
+#[cfg(test)]
+mod tests;
+
 /// How long a connection attempt may wait for a place that is being closed, in turns of [`PATIENCE_NANOS`].
 const PATIENCE_TURNS: u32 = 100;
 const PATIENCE_NANOS: u64 = 1_000_000;
@@ -67,7 +70,6 @@ impl Driver {
     /// # Panics
     /// When a limit is 0, or there are more than 2^24 connections.
     pub fn new(limits: Limits, source: Option<IpAddr>) -> Result<Self, Refusal> {
-        assert!(limits.connections > 0 && limits.connections <= INDEX_LIMIT, "1 to 2^24 connections");
         let buffer_count = limits.buffer_count.min(buffers::COUNT_LIMIT);
         // A turn seldom submits more; when it does, the queue is flushed in between.
         let submissions = limits.connections.saturating_mul(2).clamp(64, 512);
@@ -76,7 +78,19 @@ impl Driver {
         let completions =
             buffer_count.saturating_add(limits.connections.saturating_mul(2)).clamp(256, 32 * 1024);
         probe::check()?;
-        let ring = Ring::open(submissions, completions.next_power_of_two())?;
+        Self::with_queues(limits, source, submissions, completions.next_power_of_two())
+    }
+
+    /// A driver whose queues hold so many entries.
+    fn with_queues(
+        limits: Limits,
+        source: Option<IpAddr>,
+        submissions: u32,
+        completions: u32,
+    ) -> Result<Self, Refusal> {
+        assert!(limits.connections > 0 && limits.connections <= INDEX_LIMIT, "1 to 2^24 connections");
+        let buffer_count = limits.buffer_count.min(buffers::COUNT_LIMIT);
+        let ring = Ring::open(submissions, completions)?;
         let buffers = Buffers::new(limits.buffer_size, buffer_count);
         // SAFETY: the field order makes the driver drop the ring before the buffers.
         unsafe { ring.register_buffers(&buffers) }
