@@ -3,9 +3,12 @@
 //! What it is: the error of this module's parent, and the translation of clap's errors and of other tools' words into
 //! it. Invariant: nothing that a user wrote is repeated except through [`plan::quoted`], which withholds secrets.
 
+use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use plan::{PlanError, quoted};
 use verdict::ExitCode;
+
+use super::flags::CommandLine;
 
 /// Why the program does not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -172,8 +175,23 @@ fn unknown_argument(argument: &str, suggestion: Option<&str>) -> Refusal {
     if flag[1..].starts_with(|first: char| first.is_ascii_digit()) {
         return Refusal::usage(&what, "a value that begins with - is written --flag=VALUE");
     }
-    match suggestion {
+    let swapped = swapped_letters(flag);
+    match suggestion.or(swapped.as_deref()) {
         Some(ours) => Refusal::usage(&what, &format!("did you mean {ours}?")),
         None => Refusal::usage(&what, "see engine --help"),
     }
+}
+
+/// The flag with the same letters in another order, which clap's measure of likeness misses in short words.
+fn swapped_letters(flag: &str) -> Option<String> {
+    let sorted = |text: &str| {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    let letters = sorted(flag.strip_prefix("--")?);
+    let definition = CommandLine::command();
+    let name =
+        definition.get_arguments().filter_map(clap::Arg::get_long).find(|name| sorted(name) == letters)?;
+    Some(format!("--{name}"))
 }

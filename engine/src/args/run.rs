@@ -90,6 +90,11 @@ fn url(flags: &mut Flags, sources: &Sources<'_>) -> Result<Option<Url>, PlanErro
         }
         (Some(text), None) => {
             let word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
+            if let "target" | "merge" | "schema" | "doctor" = text.as_str() {
+                let what = format!("command {text} comes after flags of a run");
+                return Err(PlanError::new(what, format!("engine {text}, then its own flags"))
+                    .at(Place::Argument("URL")));
+            }
             if word && text != "localhost" {
                 let what = format!("{} is neither a URL nor a command", quoted(&text));
                 let fix = "a URL such as http://127.0.0.1:8080/, or one of target, merge, schema, doctor";

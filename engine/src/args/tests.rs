@@ -419,7 +419,7 @@ const WRONG: &[(&str, &str)] = &[
     ("--tps 1 -d -5s", "a value that begins with - is written --flag=VALUE"),
     ("--tps 1 -d=-5s", "--duration: \"-5s\" is not a duration → a duration is not negative"),
     // The other commands.
-    ("--tps 5 target", "flags of a run do not go together with a command"),
+    ("--tps 5 target", "command target comes after flags of a run → engine target"),
     ("target --listen here", "--listen: address \"here\""),
     ("target --delay sometimes", "--delay: delay law \"sometimes\""),
     ("target --stall 10s/1s", "--stall: stall \"10s/1s\""),
