@@ -159,7 +159,7 @@ pub fn parse(
     };
     let line = CommandLine::from_arg_matches(&matches).map_err(|error| refusal::from_clap(&error))?;
     match line.command {
-        Some(SubCommand::Target(flags)) => others::target(flags, surroundings),
+        Some(SubCommand::Target(flags)) => others::target(&flags, surroundings),
         Some(SubCommand::Merge(flags)) => others::merge(flags, surroundings),
         Some(SubCommand::Schema(flags)) => Ok(Command::Schema(flags.name)),
         Some(SubCommand::Doctor(flags)) => others::doctor(&flags),

@@ -43,7 +43,7 @@ fn at<T>(flag: &str, result: Result<T, target::ParseError>) -> Result<T, Refusal
     })
 }
 
-pub(super) fn target(flags: TargetFlags, surroundings: &dyn Surroundings) -> Result<Command, Refusal> {
+pub(super) fn target(flags: &TargetFlags, surroundings: &dyn Surroundings) -> Result<Command, Refusal> {
     let cores = Cores::parse(&flags.cores).map_err(|error| error.at(Place::Flag("--cores")))?;
     let body_bytes =
         plan::parse_size(&flags.body_size).map_err(|error| error.at(Place::Flag("--body-size")))?;
@@ -78,7 +78,7 @@ pub(super) fn target(flags: TargetFlags, surroundings: &dyn Surroundings) -> Res
     let config = target::Config {
         listen: at("--listen", parse_listen(&flags.listen))?,
         threads: target::Threads::Floating(NonZeroUsize::MIN),
-        tls: target_tls(&flags, surroundings)?,
+        tls: target_tls(flags, surroundings)?,
         body_bytes,
         headers: headers.collect::<Result<_, Refusal>>()?,
         delay: at("--delay", parse_delay(&flags.delay))?,

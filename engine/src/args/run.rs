@@ -25,7 +25,7 @@ pub(super) fn build(mut flags: Flags, surroundings: &dyn Surroundings) -> Result
     host(&mut flags, &sources, &mut draft)?;
     let outputs = outputs(&mut flags, &sources)?;
     let thresholds =
-        sources.many(flags.threshold, source!("--threshold", "ENGINE_THRESHOLD"), Threshold::parse)?;
+        sources.many(&flags.threshold, source!("--threshold", "ENGINE_THRESHOLD"), Threshold::parse)?;
     draft.thresholds = thresholds.iter().map(|threshold| threshold.text.clone()).collect();
     if draft.rate.is_none() && draft.stages.is_none() && draft.users.is_none() {
         return if draft.url.is_some() { Err(no_load()) } else { Ok(None) };
@@ -44,11 +44,7 @@ fn target(flags: &mut Flags, sources: &Sources<'_>, draft: &mut Draft) -> Result
     check_quoting(flags)?;
     draft.url = url(flags, sources)?;
     draft.method = sources.one(flags.method.take(), source!("--method", "ENGINE_METHOD"), Method::parse)?;
-    draft.headers = sources.many(
-        std::mem::take(&mut flags.header),
-        source!("--header", "ENGINE_HEADER"),
-        Header::parse,
-    )?;
+    draft.headers = sources.many(&flags.header, source!("--header", "ENGINE_HEADER"), Header::parse)?;
     draft.body = body(flags, sources)?;
     draft.timeout_ns =
         sources.one(flags.timeout.take(), source!("--timeout", "ENGINE_TIMEOUT"), parse_duration)?;
@@ -61,11 +57,8 @@ fn target(flags: &mut Flags, sources: &Sources<'_>, draft: &mut Draft) -> Result
         sources.one(flags.max_head.take(), source!("--max-head", "ENGINE_MAX_HEAD"), parse_size)?;
     draft.max_body =
         sources.one(flags.max_body.take(), source!("--max-body", "ENGINE_MAX_BODY"), parse_size)?;
-    draft.connect_to = sources.many(
-        std::mem::take(&mut flags.connect_to),
-        source!("--connect-to", "ENGINE_CONNECT_TO"),
-        ConnectTo::parse,
-    )?;
+    draft.connect_to =
+        sources.many(&flags.connect_to, source!("--connect-to", "ENGINE_CONNECT_TO"), ConnectTo::parse)?;
     Ok(())
 }
 
@@ -231,18 +224,14 @@ fn host(flags: &mut Flags, sources: &Sources<'_>, draft: &mut Draft) -> Result<(
         .one(flags.max_lag.take(), source!("--max-lag", "ENGINE_MAX_LAG"), MaxLag::parse)?
         .unwrap_or_default();
     draft.rails = Rails {
-        own_hosts: sources.many(
-            std::mem::take(&mut flags.i_own),
-            source!("--i-own", "ENGINE_I_OWN"),
-            own_host,
-        )?,
+        own_hosts: sources.many(&flags.i_own, source!("--i-own", "ENGINE_I_OWN"), own_host)?,
         rate_guard: sources.one(
             flags.rate_guard.take(),
             source!("--rate-guard", "ENGINE_RATE_GUARD"),
             parse_rate,
         )?,
     };
-    draft.tags = sources.many(std::mem::take(&mut flags.tag), source!("--tag", "ENGINE_TAG"), Tag::parse)?;
+    draft.tags = sources.many(&flags.tag, source!("--tag", "ENGINE_TAG"), Tag::parse)?;
     let worker = sources.one(
         flags.worker_id.take(),
         source!("--worker-id", "ENGINE_WORKER_ID", "WORKER_ID"),

@@ -57,7 +57,7 @@ impl Sources<'_> {
     /// The values of a flag that may be repeated; in a variable they stand on lines of their own.
     pub(super) fn many<T>(
         &self,
-        given: Vec<String>,
+        given: &[String],
         source: Source,
         parse: impl Fn(&str) -> Result<T, PlanError>,
     ) -> Result<Vec<T>, PlanError> {
