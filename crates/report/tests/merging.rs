@@ -125,6 +125,20 @@ fn other_schemas_and_damaged_histograms_are_refused() {
 }
 
 #[test]
+fn names_from_a_later_version_and_absurd_counts_are_summed_without_a_crash() {
+    let mut parts = shares_of(&good_outcomes(1, 40), 2);
+    for part in &mut parts {
+        for class in ["invented_later", "invented_even_later", "reset"] {
+            part.audit.errors.insert(class.to_owned(), u64::MAX);
+        }
+        part.audit.dropped.insert("invented_later".to_owned(), u64::MAX);
+    }
+    let merged = merge(&parts).expect("two shares");
+    assert_eq!(merged.audit.errors["invented_later"], u64::MAX);
+    assert_eq!((merged.audit.balanced, merged.verdict.exit_code), (false, 13));
+}
+
+#[test]
 fn parts_that_differ_are_merged_and_noted() {
     let first = summary("a", None, &good_outcomes(1, 20), &[]);
     let mut second = summary("b", None, &good_outcomes(2, 20), &[]);

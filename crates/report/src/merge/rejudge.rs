@@ -123,13 +123,17 @@ fn counters(whole: &Summary) -> Counters {
     // Names that only a later version knows still count in the sums.
     for (name, count) in &audit.dropped {
         let known = DropReason::ALL.iter().find(|reason| reason.name() == name);
-        counters.dropped[known.unwrap_or(&DropReason::Interrupted).index()] += count;
+        add(&mut counters.dropped[known.unwrap_or(&DropReason::Interrupted).index()], *count);
     }
     for (name, count) in &audit.errors {
         let known = ErrorClass::ALL.iter().find(|class| class.name() == name);
-        counters.errors[known.unwrap_or(&ErrorClass::Other).index()] += count;
+        add(&mut counters.errors[known.unwrap_or(&ErrorClass::Other).index()], *count);
     }
     counters
+}
+
+fn add(sum: &mut u64, more: u64) {
+    *sum = sum.saturating_add(more);
 }
 
 /// What `all` counts beyond `part`. Least and greatest value are those of the buckets, within those of `all`, so
@@ -150,7 +154,7 @@ fn difference(all: &LatencyEntry, part: &LatencyEntry) -> Result<Histogram, Meas
     };
     let is_last_of_layout = last.index == measure::BUCKET_COUNT - 1;
     let exact = Exact {
-        count: rest.iter().map(|(count, _)| count).sum(),
+        count: rest.iter().fold(0, |sum: u64, (count, _)| sum.saturating_add(*count)),
         sum_ns: whole.sum_ns().saturating_sub(taken.sum_ns()),
         min_ns: first.lowest_ns.max(whole.min_ns()),
         max_ns: if is_last_of_layout { whole.max_ns() } else { last.highest_ns.min(whole.max_ns()) },
