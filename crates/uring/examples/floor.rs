@@ -136,14 +136,16 @@ fn ring(address: SocketAddr, connections: usize, is_polling: bool) -> f64 {
     for _ in 0..connections {
         driver.connect(&address).expect("a socket");
     }
-    let mut connected = 0;
-    while connected < connections {
+    let mut conns = Vec::new();
+    while conns.len() < connections {
         driver.wait(Wait::Until(uring::now().plus_nanos(1_000_000_000))).expect("the ring works");
         while let Some(completion) = driver.completion() {
             let Completion::Connected { conn } = completion else { panic!("{completion:?}") };
-            driver.send(conn, request);
-            connected += 1;
+            conns.push(conn);
         }
+    }
+    for conn in conns {
+        driver.send(conn, request);
     }
     let mut done = 0;
     let enters = driver.enter_count();

@@ -179,4 +179,13 @@ mod tests {
         assert!(!facts.kernel_release.is_empty());
         assert_eq!(facts.disabled_sysctl.unwrap_or(0), 0);
     }
+
+    /// A thread may register 16 rings; one that stayed registered would be kept by the kernel until its thread
+    /// ends.
+    #[test]
+    fn a_dropped_ring_is_no_longer_registered() {
+        for turn in 0..40 {
+            assert!(check().unwrap().is_registered, "turn {turn}");
+        }
+    }
 }

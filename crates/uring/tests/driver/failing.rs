@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Barrier};
 
 use crate::harness::{Server, connect, driver, during, next, receive, reset, take};
-use uring::{Completion, Errno};
+use uring::{Completion, Errno, Wait};
 
 const CONNECTION_REFUSED: Errno = Errno(111);
 const CONNECTION_RESET: Errno = Errno(104);
@@ -84,6 +85,36 @@ fn what_the_peer_said_before_it_broke_off_is_handed_out_first() {
         other => panic!("{other:?}"),
     }
     server.join();
+}
+
+/// The failure of the send is known to the kernel before the driver has looked for the response.
+#[test]
+fn a_send_that_fails_first_does_not_hide_the_response() {
+    let armed = Arc::new(Barrier::new(2));
+    let gate = Arc::clone(&armed);
+    let server = Server::start(1, move |mut stream: TcpStream| {
+        gate.wait();
+        stream.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").unwrap();
+        reset(stream);
+    });
+    let mut driver = driver(1, 4096, 2);
+    let prepared = driver.prepare(Box::from(*b"ping"));
+    let conn = connect(&mut driver, server.address);
+    // The receive is with the kernel, and what it has received is not collected before the send is under way.
+    driver.wait(Wait::Poll).unwrap();
+    armed.wait();
+    server.join();
+    driver.send(conn, prepared);
+    match next(&mut driver) {
+        Completion::Received { lent, .. } => assert!(take(&mut driver, lent).starts_with(b"HTTP/1.1 408")),
+        other => panic!("{other:?}"),
+    }
+    match next(&mut driver) {
+        Completion::Failed { errno, .. } => {
+            assert!([CONNECTION_RESET, BROKEN_PIPE].contains(&errno), "{errno:?}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
