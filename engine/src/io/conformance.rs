@@ -241,11 +241,11 @@ fn bytes_come_before_the_end<W: World>(mut world: W) {
 }
 
 fn discard_is_exact<W: World>(mut world: W) {
-    let (head, body, tail) = (100, 700_000, 50);
-    let mut client = start(&mut world, LIMITS);
+    let (head, body, tail) = (100, 700_000, 5_000);
+    // Buffers so small that several completions are collected before the discard is asked for.
+    let mut client = start(&mut world, Limits { buffer_size: 64, buffer_count: 16, ..LIMITS });
     let all = head + body + tail;
-    let steps = [Step::Await(4), send(pattern(0..head)), send(pattern(head..all)), Step::Echo(4)];
-    let address = world.listen(&mut client.io, &steps);
+    let address = world.listen(&mut client.io, &[Step::Await(4), send(pattern(0..all)), Step::Echo(4)]);
     let request = client.io.prepare(Box::from(*b"ask."));
     let conn = client.connected(address);
     client.io.send(conn, request);
@@ -403,9 +403,9 @@ fn stale_names_reach_nobody<W: World>(mut world: W) {
 fn a_close_swallows_what_was_collected<W: World>(mut world: W) {
     let limits = Limits { connections: 4, buffer_size: 64, buffer_count: 8 };
     let mut client = start(&mut world, limits);
-    let address = world.listen(&mut client.io, &[Step::Await(4), send(&b"hello"[..])]);
+    let address = world.listen(&mut client.io, &[Step::Await(4), send(pattern(0..500))]);
     let request = client.io.prepare(Box::from(*b"ask."));
-    // Buffers of swallowed completions come back, or these rounds would use all of them up.
+    // An answer fills all buffers, so that most of it is collected or under way when its connection goes.
     for _ in 0..12 {
         let conns: Vec<ConnId> = (0..4).map(|_| client.connected(address)).collect();
         for conn in &conns {
@@ -427,7 +427,23 @@ fn a_close_swallows_what_was_collected<W: World>(mut world: W) {
             }
         }
     }
-    world.read_by_peers(client.io, address, 48);
+    // The buffers of what was swallowed came back: all of them can be held at once.
+    let conn = client.connected(address);
+    client.io.send(conn, request);
+    let mut held = Vec::new();
+    let deadline = client.io.now().plus_nanos(PATIENCE_NS);
+    while held.len() < 8 {
+        assert!(client.io.now() < deadline, "only {} buffers are left", held.len());
+        client.io.wait(Wait::Until(deadline)).unwrap();
+        while let Some(Completion::Received { lent, .. }) = client.io.completion() {
+            held.push(lent);
+        }
+    }
+    for lent in held {
+        client.io.release(lent);
+    }
+    client.io.close(conn);
+    world.read_by_peers(client.io, address, 49);
 }
 
 /// Streams of several connections, put together from buffers that are given back late.

@@ -6,8 +6,9 @@
 //! descriptor is exact and is there wherever epoll is.
 //! What it is not: aware of what an event means.
 //!
-//! To keep the timer's system call away from busy loops, the timer is armed only when the instant is near and
-//! nothing is ready; farther instants are approached with the plain millisecond timeout, stopped short of them.
+//! To keep the timer's system call away from busy loops, the timer is armed only when the instant is near,
+//! nothing is ready, and it would not fire before that instant anyway; farther instants are approached with the
+//! plain millisecond timeout, stopped short of them.
 
 use std::fmt;
 use std::io;
@@ -61,9 +62,10 @@ impl Sleeper {
         self.collect(Some(0))
     }
 
-    /// Blocks until there are events, at the latest until `until`; a signal ends it early too.
+    /// Blocks until there are events, at the latest until `until`; a signal or an older timer ends it early.
     pub(super) fn sleep(&mut self, until: Timestamp) -> io::Result<()> {
-        let left = until.nanos_since(OsClock.now());
+        let now = OsClock.now();
+        let left = until.nanos_since(now);
         if left == 0 {
             return self.poll();
         }
@@ -72,11 +74,14 @@ impl Sleeper {
             let short = left - left / 256 - NANOS_PER_MILLI;
             return self.collect(Some(short / NANOS_PER_MILLI));
         }
-        self.poll()?;
-        if !self.events.is_empty() {
-            return Ok(());
+        // A timer that fires too early costs one wake-up more; arming it anew each time would cost more.
+        if self.armed <= now || self.armed > until {
+            self.poll()?;
+            if !self.events.is_empty() {
+                return Ok(());
+            }
+            self.arm(until)?;
         }
-        self.arm(until)?;
         self.collect(None)
     }
 
@@ -93,13 +98,9 @@ impl Sleeper {
     }
 
     fn arm(&mut self, at: Timestamp) -> io::Result<()> {
-        // Armed for the same instant it either has yet to fire, or has fired and the instant has passed.
-        if at != self.armed {
-            let value = timespec(at.as_nanos());
-            let once = Itimerspec { it_interval: timespec(0), it_value: value };
-            timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &once)?;
-            self.armed = at;
-        }
+        let once = Itimerspec { it_interval: timespec(0), it_value: timespec(at.as_nanos()) };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &once)?;
+        self.armed = at;
         Ok(())
     }
 
