@@ -8,7 +8,7 @@
 //!
 //! One thread per core, each with its own listener (`SO_REUSEPORT`), connections and timers, on edge-triggered
 //! epoll: a ring runtime such as monoio would share as little code, but its timers are 1 ms coarse and it does not
-//! run where the kernel refuses io_uring.
+//! run where the kernel refuses `io_uring`.
 //!
 //! ```no_run
 //! let target = target::start(target::Config { delay: target::text::parse_delay("exp:5ms")?, ..Default::default() })?;

@@ -21,6 +21,7 @@ const STALLS_LIMIT: usize = 10_000;
 
 /// One line of the list of requests.
 #[derive(Copy, Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "the names carry their unit, and are the columns of the file")]
 pub(crate) struct Entry {
     /// When the request was read whole, since the target's start.
     pub(crate) arrived_ns: u64,

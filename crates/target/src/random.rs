@@ -1,4 +1,4 @@
-//! Seeded random numbers: SplitMix64, counted, so that draw *k* of a stream is the same on every machine.
+//! Seeded random numbers: `SplitMix64`, counted, so that draw *k* of a stream is the same on every machine.
 //!
 //! What it is not: fit for secrets.
 

@@ -209,7 +209,7 @@ impl Replies {
             Content::Continue => (b"HTTP/1.1 100 Continue\r\n\r\n", &[]),
             Content::Cut => {
                 let (head, body) = whole(&self.ordinary, Persistence::Implied);
-                match (head.len() + body.len()) / 2 {
+                match usize::midpoint(head.len(), body.len()) {
                     half if half <= head.len() => (&head[..half], &[]),
                     half => (head, &body[..half - head.len()]),
                 }

@@ -128,8 +128,12 @@ impl Worker {
     }
 
     fn take_turn(&mut self, token: u64, flags: EventFlags) {
-        self.freeze_if_scheduled();
+        if self.freeze_if_scheduled().is_none() {
+            return;
+        }
         match token {
+            // While accepting rests, its end will find the newcomers too.
+            LISTENER if self.accept_at < Timestamp::MAX => {}
             LISTENER => self.accept(),
             TIMER => self.armed = Timestamp::MAX,
             STOP => {}
@@ -189,7 +193,9 @@ impl Worker {
             if due > self.context.now {
                 break;
             }
-            self.freeze_if_scheduled();
+            if self.freeze_if_scheduled().is_none() {
+                return;
+            }
             self.deadlines.pop();
             let Some(connection) = self.connections.by_token(token) else { continue };
             if connection.wake == due {
@@ -221,12 +227,15 @@ impl Worker {
             .expect("Invariant: the timer is ours and the instant is valid");
     }
 
-    /// While a freeze holds, does nothing at all.
-    fn freeze_if_scheduled(&mut self) {
+    /// While a freeze holds, does nothing at all. None if the stop event ended it: then nothing may be done after
+    /// it either.
+    fn freeze_if_scheduled(&mut self) -> Option<()> {
         let from = self.context.now;
-        let Some((ordinal, begins, until)) = self.context.shared.current_or_next_freeze(from) else { return };
+        let Some((ordinal, begins, until)) = self.context.shared.current_or_next_freeze(from) else {
+            return Some(());
+        };
         if from < begins {
-            return;
+            return Some(());
         }
         while self.context.now < until && !self.is_stopping() {
             let timeout = timespec(until.nanos_since(self.context.now));
@@ -236,6 +245,7 @@ impl Worker {
         }
         let now = self.context.now;
         self.context.log(|log| log.froze(ordinal, from, now));
+        (now >= until).then_some(())
     }
 
     fn accept(&mut self) {
@@ -261,9 +271,8 @@ impl Worker {
         self.context.tick();
         let now = self.context.now;
         self.context.log(|log| log.connected(now));
-        let tls = match self.context.shared.tls.clone().map(ServerConnection::new).transpose() {
-            Ok(tls) => tls,
-            Err(_) => return self.context.log(|log| log.tls_failures += 1),
+        let Ok(tls) = self.context.shared.tls.clone().map(ServerConnection::new).transpose() else {
+            return self.context.log(|log| log.tls_failures += 1);
         };
         let token = self.connections.insert(Connection::new(socket, tls, now));
         let Some(connection) = self.connections.by_token(token) else { return };

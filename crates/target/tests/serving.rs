@@ -1,6 +1,7 @@
 //! What clients see of a target, and that its document agrees with them.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail with the test")]
 
 mod client;
 
@@ -47,7 +48,9 @@ fn counts_are_exact_over_many_connections() {
             })
         })
         .collect();
-    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    for worker in workers {
+        worker.join().unwrap();
+    }
     eventually("every connection closed", || target.truth().connections_open == 0);
 
     let over_http = truth(address);
@@ -188,8 +191,7 @@ fn headers_and_large_bodies_come_whole_to_slow_readers() {
             assert!(response.head.contains("X-Test: yes\r\n") && response.head.contains("text/x"));
             assert!(!response.head.contains("text/plain"));
             assert_eq!(response.body.len(), 8_000_000);
-            let pattern = b"open loop target\n".iter().cycle();
-            assert!(response.body.iter().eq(pattern.take(8_000_000)));
+            assert!(response.body.chunks(17).all(|part| b"open loop target\n".starts_with(part)));
         }
     }
     eventually("all responses counted", || target.truth().responses == 20);

@@ -113,8 +113,8 @@ fn laws_are_shown_as_they_are_read() {
 
 #[test]
 fn stalls() {
-    let stall = |length_ns, period_ns, offset_ns, origin| Stall { length_ns, period_ns, offset_ns, origin };
     use StallOrigin::{FirstRequest, Start};
+    let stall = |length_ns, period_ns, offset_ns, origin| Stall { length_ns, period_ns, offset_ns, origin };
     let rows = [
         ("1s/10s", Ok(stall(S, 10 * S, 4_500 * MS, FirstRequest))),
         ("1s/10s@2s", Ok(stall(S, 10 * S, 2 * S, FirstRequest))),

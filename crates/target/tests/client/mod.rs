@@ -10,18 +10,18 @@ use clock::{Clock as _, OsClock};
 use target::Truth;
 
 /// The request that most tests send: 40 bytes.
-pub const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: target.test:80\r\n\r\n";
+pub(crate) const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: target.test:80\r\n\r\n";
 
 /// A response as a client sees it.
 #[derive(Clone, Debug)]
-pub struct Response {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Connects, with a time limit on every read.
-pub fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -29,7 +29,7 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// Reads one response whose body has a Content-Length; None at the end of the stream.
-pub fn read_response(stream: &mut impl Read, is_head: bool) -> Option<Response> {
+pub(crate) fn read_response(stream: &mut impl Read, is_head: bool) -> Option<Response> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -50,26 +50,26 @@ pub fn read_response(stream: &mut impl Read, is_head: bool) -> Option<Response> 
 }
 
 /// Sends bytes and reads one response.
-pub fn exchange(stream: &mut (impl Read + Write), request: &[u8]) -> Response {
+pub(crate) fn exchange(stream: &mut (impl Read + Write), request: &[u8]) -> Response {
     stream.write_all(request).unwrap();
     read_response(stream, request.starts_with(b"HEAD ")).expect("a response")
 }
 
 /// The document over HTTP.
-pub fn truth(address: SocketAddr) -> Truth {
+pub(crate) fn truth(address: SocketAddr) -> Truth {
     let response = exchange(&mut connect(address), b"GET /truth HTTP/1.1\r\nHost: t\r\n\r\n");
     assert_eq!(response.status, 200);
     Truth::from_json(&response.body).unwrap()
 }
 
 /// Whether the stream has ended, waiting for it at most as long as its read timeout.
-pub fn has_ended(stream: &mut TcpStream) -> bool {
+pub(crate) fn has_ended(stream: &mut TcpStream) -> bool {
     let mut byte = [0];
     matches!(stream.read(&mut byte), Ok(0)) || matches!(stream.take_error(), Ok(Some(_)))
 }
 
 /// Calls `holds` until it does, for at most five seconds.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let limit = OsClock.now().plus(Duration::from_secs(5));
     while !holds() {
         assert!(OsClock.now() < limit, "{what} did not come about in five seconds");
@@ -79,11 +79,11 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Sleeps.
 #[expect(clippy::disallowed_methods, reason = "a test waits for another process's clock")]
-pub fn pause(duration: Duration) {
+pub(crate) fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 
 /// Nanoseconds of the monotonic clock.
-pub fn now_ns() -> u64 {
+pub(crate) fn now_ns() -> u64 {
     OsClock.now().as_nanos()
 }
