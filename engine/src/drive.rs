@@ -1,0 +1,361 @@
+//! Driving a run: signals, orders, progress and the interval stream, until the last shard has ended.
+//!
+//! What it is: the control thread's loop, on tokio. What it is not: it measures nothing and judges nothing.
+//!
+//! Invariant: the first signal stops, the second leaves now; both leave a run whose results are whole.
+
+use std::time::Duration;
+
+use clock::{Clock, NANOS_PER_SECOND, OsClock, Timestamp};
+use measure::Latency;
+use report::{Interval, IntervalFacts, Live, Second};
+use schedule::Rate;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::{Interval as Ticks, MissedTickBehavior, interval};
+use verdict::Ending;
+
+use crate::outputs::Lines;
+use crate::progress::Progress;
+use crate::run::{RateChangeError, Run, State};
+
+/// How often the shards are heard: 20 ms.
+const TICK: Duration = Duration::from_millis(20);
+
+/// From the decision to start until the plan's zero, 60 ms: every shard must have heard of it by then.
+pub const START_LEAD_NS: u64 = 60_000_000;
+
+/// Seconds of which the timeline keeps histograms; beyond an hour they would weigh more than they are worth.
+const HISTOGRAM_SECONDS: u64 = 3_600;
+
+/// Something that a parent program asks of a run.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum Order {
+    /// Start at this instant of the machine's monotonic clock, or as soon as possible.
+    Start {
+        /// When the plan's zero is.
+        at: Option<Timestamp>,
+    },
+    /// Change the rate from shortly after now until the plan's end.
+    SetRate(Rate),
+    /// Send nothing more; finish what is in flight.
+    Stop,
+    /// Leave now.
+    Abort,
+    /// Say how things stand.
+    Status,
+}
+
+/// How a run stands, for whoever asks.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Where it is.
+    pub state: State,
+    /// The plan's zero, once it is known.
+    pub start: Option<Timestamp>,
+    /// Arrivals due so far, in the results.
+    pub scheduled: u64,
+    /// Requests sent so far.
+    pub sent: u64,
+    /// Exchanges that succeeded so far.
+    pub ok: u64,
+    /// Exchanges that failed so far.
+    pub errors: u64,
+    /// Arrivals dropped so far.
+    pub dropped: u64,
+}
+
+/// Why an order was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// The run has been started already.
+    #[error("the run has been started already")]
+    Started,
+    /// The instant has passed, or is too near for every shard to hear of it.
+    #[error("the start lies less than {} ms ahead; choose a later instant", START_LEAD_NS / 1_000_000)]
+    TooLate,
+    /// The rate cannot be changed.
+    #[error(transparent)]
+    Rate(#[from] RateChangeError),
+}
+
+/// An order and where its answer goes.
+pub type OrderWithReply = (Order, oneshot::Sender<Result<Standing, OrderError>>);
+
+/// The door for orders: `None` starts by itself as soon as everything is ready.
+#[derive(Debug)]
+pub struct Door {
+    /// Orders come in here.
+    pub orders: mpsc::Receiver<OrderWithReply>,
+    /// Interval lines go out here.
+    pub intervals: broadcast::Sender<std::sync::Arc<str>>,
+}
+
+/// What is said of a run while it lasts.
+#[derive(Clone, Debug)]
+pub struct Words<'a> {
+    /// The run's id.
+    pub run_id: &'a str,
+    /// Method and URL.
+    pub target: &'a str,
+    /// The driver.
+    pub driver: &'a str,
+    /// Shards.
+    pub cores: u32,
+    /// The request names.
+    pub names: &'a [String],
+    /// Length of the warm-up.
+    pub warmup_ns: u64,
+    /// Length of the measured time, unless a count ends it.
+    pub duration_ns: Option<u64>,
+    /// From which lag of a second's 99th percentile on the generator counts as late.
+    pub max_lag_p99_ns: u64,
+}
+
+/// What driving a run to its end yields, beside the run itself.
+#[derive(Debug)]
+pub struct Driven {
+    /// What ended it.
+    pub ending: Ending,
+    /// Each second, for the summary.
+    pub timeline: Vec<Second>,
+    /// When sending was stopped before the plan's end.
+    pub stopped_at: Option<Timestamp>,
+    /// The rate was changed while it ran.
+    pub rate_changed: bool,
+}
+
+struct Driver<'a> {
+    run: &'a mut Run,
+    words: &'a Words<'a>,
+    progress: &'a mut Progress,
+    ndjson: Option<&'a mut Lines>,
+    intervals: Option<broadcast::Sender<std::sync::Arc<str>>>,
+    held: bool,
+    armed_at: Option<Timestamp>,
+    driven: Driven,
+    signals: u32,
+    last_rate: f64,
+}
+
+/// Drives `run` until its last shard has ended.
+///
+/// # Errors
+/// The operating system refuses signal handlers.
+pub async fn drive(
+    run: &mut Run,
+    words: &Words<'_>,
+    progress: &mut Progress,
+    ndjson: Option<&mut Lines>,
+    door: Option<Door>,
+) -> std::io::Result<Driven> {
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    let mut terminations = signal(SignalKind::terminate())?;
+    // A terminal that is gone must not take the results with it.
+    let mut hangups = signal(SignalKind::hangup())?;
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let (mut orders, intervals) = match door {
+        Some(door) => (Some(door.orders), Some(door.intervals)),
+        None => (None, None),
+    };
+    let held = orders.is_some();
+    let driven = Driven { ending: Ending::Completed, timeline: Vec::new(), stopped_at: None, rate_changed: false };
+    let mut driver = Driver {
+        run,
+        words,
+        progress,
+        ndjson,
+        intervals,
+        held,
+        armed_at: None,
+        driven,
+        signals: 0,
+        last_rate: 0.0,
+    };
+    while driver.run.state() != State::Over {
+        step(&mut driver, &mut ticks, &mut interrupts, &mut terminations, &mut hangups, &mut orders).await;
+    }
+    driver.seconds();
+    Ok(driver.driven)
+}
+
+async fn step(
+    driver: &mut Driver<'_>,
+    ticks: &mut Ticks,
+    interrupts: &mut Signal,
+    terminations: &mut Signal,
+    hangups: &mut Signal,
+    orders: &mut Option<mpsc::Receiver<OrderWithReply>>,
+) {
+    let next_order = async {
+        match orders {
+            Some(orders) => orders.recv().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = ticks.tick() => driver.tick(),
+        _ = interrupts.recv() => driver.signalled(Ending::Interrupted),
+        _ = terminations.recv() => driver.signalled(Ending::Terminated),
+        _ = hangups.recv() => {}
+        order = next_order => match order {
+            Some((order, reply)) => {
+                let answer = driver.obey(order);
+                // Who asked may have gone.
+                let _ = reply.send(answer);
+            }
+            None => *orders = None,
+        },
+    }
+}
+
+impl Driver<'_> {
+    fn tick(&mut self) {
+        self.run.poll();
+        let ready = self.run.state() == State::Ready;
+        if ready && (!self.held || self.armed_at.is_some()) {
+            let soonest = OsClock.now().plus_nanos(START_LEAD_NS);
+            self.run.start_at(self.armed_at.unwrap_or(soonest));
+        }
+        self.seconds();
+    }
+
+    fn signalled(&mut self, ending: Ending) {
+        self.signals += 1;
+        if self.signals == 1 {
+            self.driven.ending = ending;
+            self.driven.stopped_at.get_or_insert_with(|| OsClock.now());
+            self.run.stop();
+            self.progress.note("stopping: waiting for what is in flight; the same signal again leaves now");
+        } else {
+            self.run.abort();
+        }
+    }
+
+    fn obey(&mut self, order: Order) -> Result<Standing, OrderError> {
+        match order {
+            Order::Start { at } => self.start(at)?,
+            Order::SetRate(rate) => {
+                self.run.set_rate(rate)?;
+                self.driven.rate_changed = true;
+            }
+            Order::Stop => {
+                self.driven.stopped_at.get_or_insert_with(|| OsClock.now());
+                self.run.stop();
+            }
+            Order::Abort => {
+                self.driven.ending = Ending::Interrupted;
+                self.driven.stopped_at.get_or_insert_with(|| OsClock.now());
+                self.run.abort();
+            }
+            Order::Status => {}
+        }
+        Ok(self.standing())
+    }
+
+    fn start(&mut self, at: Option<Timestamp>) -> Result<(), OrderError> {
+        if self.run.start().is_some() || self.armed_at.is_some() || self.run.was_stopped() {
+            return Err(OrderError::Started);
+        }
+        let soonest = OsClock.now().plus_nanos(START_LEAD_NS);
+        if at.is_some_and(|at| at < soonest) {
+            return Err(OrderError::TooLate);
+        }
+        match (self.run.state(), at) {
+            (State::Ready, at) => self.run.start_at(at.unwrap_or(soonest)),
+            // Not ready yet: an instant that passes meanwhile is late, and the lag will say so.
+            (_, Some(at)) => self.armed_at = Some(at),
+            (_, None) => self.held = false,
+        }
+        Ok(())
+    }
+
+    fn standing(&self) -> Standing {
+        let counters = &self.run.collector().totals().counters;
+        Standing {
+            state: self.run.state(),
+            start: self.run.start(),
+            scheduled: counters.scheduled,
+            sent: counters.sent,
+            ok: counters.ok,
+            errors: counters.errors_total(),
+            dropped: counters.dropped_total(),
+        }
+    }
+
+    /// Deals with the seconds that are complete.
+    fn seconds(&mut self) {
+        while let Some(second) = self.run.next_second() {
+            if self.ndjson.is_some() || self.intervals.as_ref().is_some_and(|out| out.receiver_count() > 0) {
+                self.stream(&second);
+            }
+            self.show(&second);
+            let keep = second.index < HISTOGRAM_SECONDS;
+            self.driven.timeline.push(report::second(second.index, &second.totals, second.gauges, keep));
+            self.run.recycle(second);
+        }
+    }
+
+    fn stream(&mut self, second: &crate::collect::Second) {
+        let facts = IntervalFacts {
+            run_id: self.words.run_id,
+            names: self.words.names,
+            second: second.index,
+            from_ns: second.index * NANOS_PER_SECOND,
+            until_ns: second.until_ns,
+            in_flight: u64::from(second.gauges.in_flight),
+            waiting: second.gauges.waiting,
+            connections: u64::from(second.gauges.connections),
+        };
+        let document = Interval::new(&facts, &second.totals).to_line();
+        let line = document.trim_end();
+        if let Some(ndjson) = &mut self.ndjson {
+            ndjson.line(line);
+        }
+        if let Some(intervals) = &self.intervals {
+            // Nobody listening is nobody to tell.
+            let _ = intervals.send(line.into());
+        }
+    }
+
+    fn show(&mut self, second: &crate::collect::Second) {
+        let words = self.words;
+        let totals = &self.run.collector().totals().counters;
+        let at_ns = words.warmup_ns + second.index * NANOS_PER_SECOND;
+        if let Some(profile) = self.run.profile() {
+            self.last_rate = profile.rate_at(at_ns).per_second_f64();
+        } else {
+            self.last_rate = second.totals.counters.scheduled as f64;
+        }
+        let response = second.totals.latency(Latency::Response);
+        let lag_p99_ns = second.totals.lag.value_at_quantile(0.99);
+        let sent = second.totals.counters.sent;
+        let live = Live {
+            run_id: words.run_id,
+            target: words.target,
+            driver: words.driver,
+            cores: words.cores,
+            warmup: false,
+            elapsed_s: second.index + 1,
+            duration_s: words.duration_ns.map(|ns| ns.div_ceil(NANOS_PER_SECOND)),
+            asked_tps: self.last_rate,
+            sent_tps: sent as f64,
+            scheduled: totals.scheduled,
+            sent: totals.sent,
+            ok: totals.ok,
+            errors: totals.errors_total(),
+            dropped: totals.dropped_total(),
+            in_flight: u64::from(second.gauges.in_flight),
+            waiting: second.gauges.waiting,
+            p50_ns: response.value_at_quantile(0.5),
+            p99_ns: response.value_at_quantile(0.99),
+            p99_9_ns: response.value_at_quantile(0.999),
+            max_ns: response.max_ns(),
+            lag_p99_ns,
+            on_time: lag_p99_ns <= words.max_lag_p99_ns,
+            history: &[],
+        };
+        self.progress.show(&live, sent);
+    }
+}

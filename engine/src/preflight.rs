@@ -1,0 +1,363 @@
+//! The pre-flight: whether this host can carry a plan out, asked before anything starts.
+//!
+//! What it is: the plan's needs held against the host's facts. What certainly cannot work is refused with the fix;
+//! what may spoil the measurement becomes a note that stands in the report.
+//! What it is not: the doctor, which judges the host without a plan; nor the rails, which protect others.
+//!
+//! Invariants: it changes nothing and looks at nothing but its arguments; a fact that is hidden refuses nothing.
+
+use std::net::IpAddr;
+
+use plan::{Cores, Host, Load, Plan, Url};
+use verdict::ExitCode;
+
+use crate::host::figures::{self, bytes, count, counted};
+use crate::host::{Facts, TimeWaitReuse, builtin_target_descriptors};
+
+/// How long Linux keeps a closed connection's port (`TCP_TIMEWAIT_LEN`).
+const TIME_WAIT_NS: u64 = 60_000_000_000;
+/// Memory of the built-in target beside its connections.
+const BUILTIN_MEMORY_BASE: u64 = 16 << 20;
+/// Memory of a connection in the built-in target.
+const BUILTIN_MEMORY_PER_CONNECTION: u64 = 32 << 10;
+/// Clocks that are read without a system call.
+const QUICK_CLOCKS: [&str; 5] =
+    ["tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter", "riscv_clocksource"];
+
+/// Why this host cannot carry the plan out. Nothing was started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PreflightError {
+    /// More file descriptors are needed than this process may have.
+    #[error("need {} file descriptors ({}), the limit is {} → {fix}",
+        count(*.needed), counted(u64::from(*.connections), "connection"), count(*.limit))]
+    Descriptors {
+        /// How many are needed.
+        needed: u64,
+        /// For how many connections.
+        connections: u32,
+        /// How many may be had.
+        limit: u64,
+        /// How to fix it.
+        fix: String,
+    },
+    /// More local ports are needed than there are.
+    #[error("{what}, and there are {} local ports → {fix}", count(*.ports))]
+    Ports {
+        /// What needs them.
+        what: String,
+        /// How many there are.
+        ports: u64,
+        /// How to fix it.
+        fix: String,
+    },
+    /// More memory is needed than may be had.
+    #[error("need about {} of memory, {} may be had → {fix}", bytes(*.needed), bytes(*.available))]
+    Memory {
+        /// How much is needed, in bytes.
+        needed: u64,
+        /// How much may be had, in bytes.
+        available: u64,
+        /// How to fix it.
+        fix: String,
+    },
+    /// Cores were asked for that this process may not run on.
+    #[error("--cores: {what}, this process may run on {allowed} → {fix}")]
+    Cores {
+        /// What was asked for.
+        what: String,
+        /// What is allowed.
+        allowed: String,
+        /// How to fix it.
+        fix: String,
+    },
+}
+
+impl PreflightError {
+    /// How the program ends: the environment refuses.
+    pub const fn exit_code(&self) -> ExitCode {
+        ExitCode::Environment
+    }
+}
+
+/// Holds `plan` against the host. `url` is the plan's or the built-in target's, `cap` the connections over all
+/// `shards`, `facts` gathered after the limit on descriptors was raised; `builtin` tells that the target lives in
+/// this process. Yields notes for the report.
+///
+/// # Errors
+/// The run could not be carried out here; see [`PreflightError`].
+pub fn check(
+    plan: &Plan,
+    url: &Url,
+    shards: u32,
+    cap: u32,
+    facts: &Facts,
+    builtin: bool,
+) -> Result<Vec<String>, PreflightError> {
+    let flight = Flight { plan, url, shards, cap, facts, builtin };
+    flight.check_cores()?;
+    flight.check_descriptors()?;
+    flight.check_memory()?;
+    let mut notes = Vec::new();
+    flight.check_ports(&mut notes)?;
+    flight.note_cores(&mut notes);
+    flight.note_host(&mut notes);
+    Ok(notes)
+}
+
+/// What is about to happen.
+#[derive(Copy, Clone)]
+struct Flight<'a> {
+    plan: &'a Plan,
+    url: &'a Url,
+    shards: u32,
+    cap: u32,
+    facts: &'a Facts,
+    builtin: bool,
+}
+
+impl Flight<'_> {
+    fn needs(&self) -> plan::Needs {
+        self.plan.needs(self.shards, self.cap)
+    }
+
+    fn check_cores(&self) -> Result<(), PreflightError> {
+        let allowed = &self.facts.cores;
+        let what = match &self.plan.cores {
+            Cores::All => return Ok(()),
+            Cores::Count(asked) if usize::from(*asked) <= allowed.len() => return Ok(()),
+            Cores::Count(asked) => format!("{asked} cores were asked for"),
+            Cores::List(asked) => {
+                let wanted = asked.iter().map(|&core| usize::from(core));
+                let foreign: Vec<usize> = wanted.filter(|core| !allowed.contains(core)).collect();
+                if foreign.is_empty() {
+                    return Ok(());
+                }
+                let noun = if foreign.len() == 1 { "core" } else { "cores" };
+                let names: Vec<String> = foreign.iter().map(usize::to_string).collect();
+                format!("{noun} {} cannot be had", names.join(","))
+            }
+        };
+        let list = figures::cores(allowed);
+        let fix = format!("--cores {list}, or --cores all; taskset and the container's cpuset decide which");
+        Err(PreflightError::Cores { what, allowed: list, fix })
+    }
+
+    fn check_descriptors(&self) -> Result<(), PreflightError> {
+        let needs = self.needs();
+        let open = u64::from(needs.connections);
+        // Both ends of a connection to the built-in target are descriptors of this process.
+        let (ends, target) = if self.builtin { (2, builtin_target_descriptors(self.facts)) } else { (1, 0) };
+        let beside = (needs.descriptors - open).saturating_add(target);
+        let needed = beside.saturating_add(ends * open);
+        let limit = self.facts.descriptors.soft;
+        if needed <= limit {
+            return Ok(());
+        }
+        let enough = needed.checked_next_power_of_two().unwrap_or(u64::MAX).max(4_096);
+        let raise = format!(
+            "raise it with \"ulimit -n {enough}\" (as root; LimitNOFILE={enough} in systemd, --ulimit \
+             nofile={enough} in Docker)"
+        );
+        let fewer = limit.saturating_sub(beside) / ends;
+        let fix = match (&self.plan.load, fewer) {
+            (_, 0) => raise,
+            (Load::Closed(_), _) => format!("{raise}, or use --connections {fewer}, which the users share"),
+            (Load::Open { .. }, _) => format!("{raise}, or use --connections {fewer}"),
+        };
+        Err(PreflightError::Descriptors { needed, connections: needs.connections, limit, fix })
+    }
+
+    fn check_memory(&self) -> Result<(), PreflightError> {
+        let needs = self.needs();
+        let target = if self.builtin {
+            BUILTIN_MEMORY_BASE + u64::from(needs.connections) * BUILTIN_MEMORY_PER_CONNECTION
+        } else {
+            0
+        };
+        let needed = needs.memory_bytes.saturating_add(target);
+        let Some(available) = self.facts.memory_to_be_had_bytes().filter(|available| needed > *available)
+        else {
+            return Ok(());
+        };
+        let waiting = count(self.plan.queue_limit());
+        let fix = format!(
+            "fewer --connections (now {}), or a smaller --queue (now {waiting} waiting arrivals), or more memory",
+            count(u64::from(needs.connections))
+        );
+        Err(PreflightError::Memory { needed, available, fix })
+    }
+
+    fn check_ports(&self, notes: &mut Vec<String>) -> Result<(), PreflightError> {
+        const WIDEN: &str = "sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"";
+        let Some(ports) = self.facts.local_port_count() else { return Ok(()) };
+        let needs = self.needs();
+        let open = u64::from(needs.connections);
+        if open > ports {
+            let what = format!("{} to one address need as many ports", counted(open, "connection"));
+            let fix = format!("{WIDEN}, or use --connections {ports}");
+            return Err(PreflightError::Ports { what, ports, fix });
+        }
+        let Some(after) = self.closes_after() else { return Ok(()) };
+        let kept = |closes: u64| closes.min(self.facts.time_wait_limit.unwrap_or(u64::MAX));
+        let resting = kept(self.closes_at_least(after));
+        let reuse = self.facts.time_wait_reuse;
+        let reused = match reuse {
+            Some(TimeWaitReuse::Always) => true,
+            Some(TimeWaitReuse::Loopback) => self.is_loopback() != Some(false),
+            Some(TimeWaitReuse::Never) => false,
+            None => true,
+        };
+        let by_engine = !self.asks_to_close();
+        if resting > ports && !reused && by_engine {
+            let what = format!(
+                "{} closed within a minute each hold a port for 60 s",
+                counted(resting, "connection")
+            );
+            let fix = format!("{WIDEN}; or sysctl -w net.ipv4.tcp_tw_reuse=1; or a larger --close-after");
+            return Err(PreflightError::Ports { what, ports, fix });
+        }
+        let foreseen = kept(self.closes_at_most(after));
+        if open.saturating_add(foreseen) > ports {
+            let when = match (by_engine, reused) {
+                (false, _) => "if the engine closes them before the target does",
+                (true, true) => "unless the kernel reuses them (net.ipv4.tcp_tw_reuse, with TCP timestamps)",
+                (true, false) => "at the highest rate",
+            };
+            notes.push(format!(
+                "up to {} closed within a minute may each hold one of {} local ports for 60 s {when}; what finds no \
+                 port is dropped as local_resource",
+                counted(foreseen, "connection"),
+                count(ports)
+            ));
+        }
+        Ok(())
+    }
+
+    fn asks_to_close(&self) -> bool {
+        let headers: Vec<(String, String)> = self
+            .plan
+            .request
+            .headers
+            .iter()
+            .map(|header| (header.name().to_owned(), header.value().to_owned()))
+            .collect();
+        http1::asks_to_close(&headers)
+    }
+
+    /// After how many requests a connection is closed, if ever.
+    fn closes_after(&self) -> Option<u64> {
+        let asked = self.plan.connections.close_after.map(std::num::NonZero::get);
+        if self.asks_to_close() { Some(1) } else { asked }
+    }
+
+    /// Whether connections stay on this machine; `None` where only resolving could tell.
+    fn is_loopback(&self) -> Option<bool> {
+        let (host, port) = (self.url.host(), self.url.port());
+        let redirected = self.plan.connections.connect_to.iter().find_map(|rule| rule.redirect(host, port));
+        match redirected.map_or_else(|| host.clone(), |(host, _)| host) {
+            Host::Name(_) => None,
+            Host::Address(IpAddr::V6(address)) => {
+                Some(address.to_ipv4_mapped().map_or(address.is_loopback(), |mapped| mapped.is_loopback()))
+            }
+            Host::Address(address) => Some(address.is_loopback()),
+        }
+    }
+
+    /// Connections closed in some stretch of a minute: a figure that is certainly reached, because it looks only at
+    /// the minutes that begin or end with a phase. 0 in the closed model, whose rate is the target's to decide.
+    fn closes_at_least(&self, after: u64) -> u64 {
+        let Load::Open { profile, .. } = &self.plan.load else { return 0 };
+        let due = |at_ns: u64| profile.arrivals_before(at_ns);
+        let mut at_ns = 0_u64;
+        let mut most = due(TIME_WAIT_NS);
+        for phase in profile.phases() {
+            at_ns = at_ns.saturating_add(phase.duration_ns);
+            most = most
+                .max(due(at_ns) - due(at_ns.saturating_sub(TIME_WAIT_NS)))
+                .max(due(at_ns.saturating_add(TIME_WAIT_NS)) - due(at_ns));
+        }
+        let most = most.min(self.plan.count.unwrap_or(u64::MAX));
+        most / u64::from(self.plan.share.of()) / after
+    }
+
+    /// Connections closed in a minute of the highest rate.
+    fn closes_at_most(&self, after: u64) -> u64 {
+        let Some(rate) = self.plan.highest_rate_here() else { return 0 };
+        let within_ns = TIME_WAIT_NS.min(self.plan.run_ns());
+        let arrivals = (u128::from(rate.as_micro()) * u128::from(within_ns)).div_ceil(1_000_000_000_000_000);
+        let counted = self.plan.count.map_or(u64::MAX, |count| self.plan.share.part_of(count));
+        u64::try_from(arrivals).unwrap_or(u64::MAX).min(counted).div_ceil(after)
+    }
+
+    fn note_cores(&self, notes: &mut Vec<String>) {
+        let allowed = self.facts.cores.len();
+        if self.builtin && self.shards as usize >= allowed {
+            notes.push(format!(
+                "the built-in target shares {} with the generator: each delays the other",
+                counted(allowed as u64, "core")
+            ));
+        }
+        if let Some(physical) = self.facts.physical_cores.filter(|&physical| physical < self.shards as usize)
+        {
+            notes.push(format!(
+                "{} run on {}: they share them as hyperthreads",
+                counted(u64::from(self.shards), "shard"),
+                counted(physical as u64, "physical core")
+            ));
+        }
+        let shards = u64::from(self.shards);
+        let busy = if self.builtin { shards.max(allowed as u64) } else { shards };
+        if let Some(quota) = self.facts.cpu_quota_millicores.filter(|&quota| quota < busy * 1_000) {
+            notes.push(format!(
+                "the control group's CPU quota is {} for {}: beyond it the kernel stops the generator for the rest \
+                 of the period, which shows as schedule lag",
+                if quota == 1_000 { "1 core".to_owned() } else { format!("{} cores", figures::thousandths(quota)) },
+                counted(busy, "busy thread")
+            ));
+        }
+        if self.facts.governor.as_deref() == Some("powersave") {
+            notes.push(
+                "the frequency governor is powersave: latencies include slow cores (choose performance)"
+                    .to_owned(),
+            );
+        }
+    }
+
+    fn note_host(&self, notes: &mut Vec<String>) {
+        let facts = self.facts;
+        if let Some(control) = facts.congestion_control.as_deref().filter(|name| is_paced(name)) {
+            notes.push(format!(
+                "the congestion control is {control}, which spaces packets out: latencies of large requests include \
+                 it, and each packet costs a timer (sysctl -w net.ipv4.tcp_congestion_control=cubic)"
+            ));
+        }
+        if let Some(conntrack) = facts.conntrack {
+            let open = u64::from(self.needs().connections);
+            let left = conntrack.limit.saturating_sub(conntrack.count.unwrap_or(0));
+            let full = if open.saturating_add(self.closes_at_most(self.closes_after().unwrap_or(u64::MAX)))
+                > left
+            {
+                format!("; it has room for {}, and drops packets beyond", counted(left, "more connection"))
+            } else {
+                String::new()
+            };
+            notes.push(format!("connection tracking (conntrack) is on: each packet costs more CPU{full}"));
+        }
+        if let Some(clock) = facts.clock_source.as_deref().filter(|name| !is_quick_clock(name)) {
+            notes.push(format!("the clock source is {clock}: each reading of the time is a system call"));
+        }
+    }
+}
+
+/// Whether a congestion control spaces packets out by itself.
+pub(crate) fn is_paced(congestion_control: &str) -> bool {
+    congestion_control.starts_with("bbr")
+}
+
+/// Whether a clock source is read without a system call.
+pub(crate) fn is_quick_clock(name: &str) -> bool {
+    QUICK_CLOCKS.contains(&name)
+}
+
+#[cfg(test)]
+mod tests;

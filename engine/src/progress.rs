@@ -1,0 +1,124 @@
+//! The progress of a run on standard error: redrawn lines on a terminal, else one plain line from time to time.
+//!
+//! What it is: the cursor movements around `report`'s texts. What it is not: the texts.
+//!
+//! Invariant: progress never holds a run up; what standard error does not take is lost.
+
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal, Write};
+
+use report::{Live, Style, live_lines, progress_line};
+
+use crate::args::{Color, Outputs};
+
+/// Seconds that the sparkline shows.
+const HISTORY: usize = 24;
+
+/// How text may look on a stream, by flag and environment.
+pub fn style(color: Color, is_terminal: bool) -> Style {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let dumb = variable("TERM") == "dumb";
+    // https://no-color.org: any value but the empty one.
+    let colour = match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto if !variable("NO_COLOR").is_empty() => false,
+        Color::Auto if matches!(variable("CLICOLOR_FORCE").as_str(), "" | "0") => is_terminal && !dumb,
+        Color::Auto => true,
+    };
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().map(|name| variable(name)).find(|value| !value.is_empty());
+    let utf8 = locale.is_none_or(|value| {
+        let value = value.to_ascii_lowercase();
+        value.contains("utf-8") || value.contains("utf8")
+    });
+    Style { colour, utf8 }
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Mode {
+    Silent,
+    Redraw,
+    Lines { every_s: u64 },
+}
+
+/// What was shown and what comes next.
+#[derive(Debug)]
+pub struct Progress {
+    mode: Mode,
+    style: Style,
+    drawn: usize,
+    history: VecDeque<u64>,
+}
+
+impl Progress {
+    /// For this process's standard error.
+    pub fn new(outputs: &Outputs) -> Self {
+        let terminal = io::stderr().is_terminal() && std::env::var("TERM").as_deref() != Ok("dumb");
+        let mode = if outputs.quiet {
+            Mode::Silent
+        } else if terminal {
+            Mode::Redraw
+        } else {
+            Mode::Lines { every_s: (outputs.progress_every_ns / 1_000_000_000).max(1) }
+        };
+        Self { mode, style: style(outputs.color, terminal), drawn: 0, history: VecDeque::with_capacity(HISTORY) }
+    }
+
+    /// Shows a second of the run.
+    pub fn show(&mut self, live: &Live<'_>, sent: u64) {
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(sent);
+        let live = Live { history: self.history.make_contiguous(), ..live.clone() };
+        let text = match self.mode {
+            Mode::Silent => return,
+            Mode::Lines { every_s } => {
+                if live.elapsed_s % every_s != 0 {
+                    return;
+                }
+                format!("{}\n", progress_line(&live, self.style))
+            }
+            Mode::Redraw => {
+                let lines = live_lines(&live, self.style, columns());
+                let mut text = self.rewind();
+                for line in &lines {
+                    text.push_str(line);
+                    text.push('\n');
+                }
+                self.drawn = lines.len();
+                text
+            }
+        };
+        tell(&text);
+    }
+
+    /// Takes the redrawn lines off the screen.
+    pub fn clear(&mut self) {
+        let text = self.rewind();
+        self.drawn = 0;
+        tell(&text);
+    }
+
+    /// A sentence for whoever watches.
+    pub fn note(&mut self, text: &str) {
+        if self.mode != Mode::Silent {
+            self.clear();
+            tell(&format!("{text}\n"));
+        }
+    }
+
+    fn rewind(&self) -> String {
+        if self.drawn == 0 { String::new() } else { format!("\x1b[{}A\x1b[J", self.drawn) }
+    }
+}
+
+/// Prints on standard error; a closed one is nobody to tell.
+pub fn tell(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+fn columns() -> usize {
+    rustix::termios::tcgetwinsize(io::stderr()).map_or(100, |size| usize::from(size.ws_col).clamp(40, 200))
+}

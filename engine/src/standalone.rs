@@ -1,0 +1,375 @@
+//! The engine's main job: carry out one plan on this machine and report it.
+//!
+//! What it is: the order of things, from the built-in target to the exit code. Every step is a module of its own.
+//! What it is not: a place for decisions; those are the plan's, the pre-flight's and the verdict's.
+
+use std::io;
+use std::net::SocketAddr;
+
+use clock::{Clock, OsClock, rfc3339, wall_time};
+use plan::{Load, Plan, Url};
+use report::{Summary, terminal_summary};
+use schedule::Process;
+use verdict::{Ending, ExitCode, Facts, Verdict, judge};
+
+use crate::args::{Outputs, Run as RunArguments, Sink};
+use crate::control;
+use crate::cores::{Division, divide};
+use crate::describe::{Story, facts_of};
+use crate::dial::{self, DialError};
+use crate::drive::{Driven, Words, drive};
+use crate::host;
+use crate::io::SocketOptions;
+use crate::launch::{Choice, Decision, LaunchError, decide, launch};
+use crate::outputs::{self, Lines, OutputError};
+use crate::preflight::{self, PreflightError};
+use crate::prepare::{PrepareError, Prepared, prepare, shard_count};
+use crate::progress::{Progress, style, tell};
+use crate::run::Run;
+
+/// Why a run did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The built-in target cannot start.
+    #[error("the built-in target cannot start: {0}")]
+    Target(#[from] target::StartError),
+    /// The target cannot be dialled, or must not be.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// This host cannot carry the plan.
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
+    /// The plan cannot be carried out.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The shards cannot be launched.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// A document's place cannot be opened.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The plan is faster than the guard allows.
+    #[error(transparent)]
+    Plan(#[from] plan::PlanError),
+    /// The control socket cannot be opened.
+    #[error("--control: {0}")]
+    Control(io::Error),
+    /// The operating system refuses what the control thread needs.
+    #[error("the control thread cannot work: {0}")]
+    System(io::Error),
+}
+
+impl RunError {
+    /// How the program ends.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Dial(error) => error.exit_code(),
+            Self::Plan(error) if error.is_refusal() => ExitCode::Refused,
+            Self::Prepare(_) | Self::Plan(_) => ExitCode::Usage,
+            Self::Target(_) | Self::Preflight(_) | Self::Launch(_) | Self::Control(_) | Self::System(_) => {
+                ExitCode::Environment
+            }
+            Self::Output(_) => ExitCode::ReportNotWritten,
+        }
+    }
+}
+
+/// Everything that stands before the first request.
+struct Stage {
+    plan: Plan,
+    url: Url,
+    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
+    builtin: Option<target::Handle>,
+    division: Division,
+    decision: Decision,
+    facts: host::Facts,
+    notes: Vec<String>,
+    cap: u32,
+    run_id: String,
+}
+
+/// Carries out one plan; yields how the program ends.
+pub fn run(arguments: RunArguments) -> ExitCode {
+    let RunArguments { plan, thresholds, outputs } = arguments;
+    match carry_out(plan, &thresholds, &outputs) {
+        Ok(code) => code,
+        Err(error) => {
+            tell(&format!("error: {error}\n"));
+            error.exit_code()
+        }
+    }
+}
+
+fn carry_out(
+    plan: Plan,
+    thresholds: &[verdict::Threshold],
+    outputs: &Outputs,
+) -> Result<ExitCode, RunError> {
+    let mut ndjson = outputs.ndjson.as_ref().map(Lines::open).transpose()?;
+    let mut progress = Progress::new(outputs);
+    let stage = set_up(plan)?;
+    announce(&stage, &mut progress);
+    let count = shard_count(&stage.plan, stage.division.engine.len(), stage.cap);
+    let Prepared { shards, profile, names, connections } =
+        prepare(&stage.plan, &stage.url, stage.address, count, stage.cap)?;
+    keep_off_the_shards(&stage);
+    let workers = launch(stage.decision.driver, &SocketOptions::default(), &stage.division.engine, shards)?;
+    let mut run = Run::new(workers, names.len(), profile);
+    let target = format!("{} {}", stage.plan.request.method.as_str(), stage.url);
+    let driver = stage.decision.driver.to_string();
+    let words = Words {
+        run_id: &stage.run_id,
+        target: &target,
+        driver: &driver,
+        cores: u32::try_from(count).unwrap_or(u32::MAX),
+        names: &names,
+        warmup_ns: stage.plan.warmup_ns,
+        duration_ns: stage.plan.count.is_none().then_some(stage.plan.duration_ns),
+        max_lag_p99_ns: stage.plan.max_lag.second_p99_ns,
+    };
+    let (driven, started_at) = drive_to_end(&mut run, &words, &mut progress, ndjson.as_mut(), outputs)?;
+    progress.clear();
+    let mut story = Story {
+        plan: &stage.plan,
+        url: &stage.url,
+        builtin: stage.builtin.is_some(),
+        addresses: &stage.addresses,
+        decision: &stage.decision,
+        host: &stage.facts,
+        notes: stage.notes.clone(),
+        names: &names,
+        connections,
+        run_id: &stage.run_id,
+        started_at,
+    };
+    if let Some(builtin) = stage.builtin {
+        let truth = builtin.stop();
+        story.notes.push(format!("the built-in target counted {} requests on {} connections", truth.requests, truth.connects));
+    }
+    Ok(conclude(&run, driven, &story, thresholds, outputs, ndjson))
+}
+
+fn set_up(plan: Plan) -> Result<Stage, RunError> {
+    host::raise_descriptor_limit();
+    let facts = host::Facts::gather();
+    if let Some(highest) = plan.highest_rate() {
+        plan.rails.check_rate(highest)?;
+    }
+    let division = divide(&plan.cores, &facts.cores, plan.url.is_none());
+    let mut notes = Vec::new();
+    let builtin = match plan.url {
+        Some(_) => None,
+        None => Some(start_builtin(&division, &mut notes)?),
+    };
+    let url = match (&plan.url, &builtin) {
+        (Some(url), _) => url.clone(),
+        (None, Some(handle)) => Url::parse(&format!("http://{}/", handle.address()))?,
+        (None, None) => Url::parse("")?,
+    };
+    let dialled = dial::dial(&plan, &url)?;
+    notes.extend(dialled.notes);
+    let cores = division.engine.len();
+    let shards_at_most = u32::try_from(cores).unwrap_or(u32::MAX);
+    let default_cap = match builtin {
+        // The target's end of every connection needs a descriptor of this process as well.
+        Some(_) => host::default_builtin_connection_cap(&facts, shards_at_most),
+        None => host::default_connection_cap(&facts, shards_at_most),
+    };
+    let asked_cap = plan.connections.cap.map_or(default_cap, std::num::NonZero::get);
+    let cap = match plan.load {
+        Load::Open { .. } => asked_cap,
+        Load::Closed(_) => plan.connections.cap.map_or(plan.users_here().max(1), std::num::NonZero::get),
+    };
+    let shards = u32::try_from(shard_count(&plan, cores, cap)).unwrap_or(u32::MAX);
+    notes.extend(preflight::check(&plan, &url, shards, cap, &facts, builtin.is_some())?);
+    let decision = decide(match plan.io {
+        plan::IoChoice::Auto => Choice::Auto,
+        plan::IoChoice::Uring => Choice::Uring,
+        plan::IoChoice::Epoll => Choice::Epoll,
+    })?;
+    let run_id = plan.run_id.as_ref().map_or_else(new_run_id, |id| id.as_str().to_owned());
+    Ok(Stage {
+        url,
+        address: dialled.address,
+        addresses: dialled.all,
+        builtin,
+        division,
+        decision,
+        facts,
+        notes,
+        cap,
+        run_id,
+        plan,
+    })
+}
+
+fn start_builtin(division: &Division, notes: &mut Vec<String>) -> Result<target::Handle, RunError> {
+    let config = target::Config { threads: target::Threads::Pinned(division.target.clone()), ..target::Config::default() };
+    let handle = target::start(config)?;
+    if division.shared {
+        notes.push("the built-in target shares its cores with the engine: both are slower for it".to_owned());
+    }
+    Ok(handle)
+}
+
+fn announce(stage: &Stage, progress: &mut Progress) {
+    if stage.builtin.is_some() {
+        let list = |cores: &[usize]| cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        progress.note(&format!(
+            "no URL given: loading the built-in target on {} (its cores: {}; the engine's: {})",
+            stage.address,
+            list(&stage.division.target),
+            list(&stage.division.engine),
+        ));
+    }
+    if stage.decision.driver == crate::launch::Driver::Epoll {
+        progress.note(&format!("I/O by epoll: {}", stage.decision.why));
+    }
+    for note in &stage.notes {
+        progress.note(&format!("note: {note}"));
+    }
+}
+
+/// Moves the control thread off the shards' cores, where there are others.
+fn keep_off_the_shards(stage: &Stage) {
+    let others: Vec<usize> =
+        stage.facts.cores.iter().copied().filter(|core| !stage.division.engine.contains(core)).collect();
+    if others.is_empty() {
+        return;
+    }
+    let mut set = rustix::thread::CpuSet::new();
+    for core in others {
+        set.set(core);
+    }
+    // Refused only where affinity is; then the scheduler decides.
+    let _ = rustix::thread::sched_setaffinity(None, &set);
+}
+
+fn drive_to_end(
+    run: &mut Run,
+    words: &Words<'_>,
+    progress: &mut Progress,
+    ndjson: Option<&mut Lines>,
+    outputs: &Outputs,
+) -> Result<(Driven, String), RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
+    let driven = runtime.block_on(async {
+        let door = match &outputs.control {
+            Some(path) => Some(control::open(path).map_err(RunError::Control)?),
+            None => None,
+        };
+        let (guard, door) = door.map_or((None, None), |(guard, door)| (Some(guard), Some(door)));
+        let driven = drive(run, words, progress, ndjson, door).await.map_err(RunError::System);
+        drop(guard);
+        driven
+    })?;
+    // The wall clock is read once; the start is as long ago as the monotonic clock says.
+    let ago = run.start().map_or(0, |start| OsClock.now().nanos_since(start.plus_nanos(words.warmup_ns)));
+    let started_at = rfc3339(wall_time().saturating_sub(std::time::Duration::from_nanos(ago)));
+    Ok((driven, started_at))
+}
+
+fn conclude(
+    run: &Run,
+    driven: Driven,
+    story: &Story<'_>,
+    thresholds: &[verdict::Threshold],
+    outputs: &Outputs,
+    ndjson: Option<Lines>,
+) -> ExitCode {
+    let facts = facts_of(story, run, &driven);
+    let totals = run.collector().totals();
+    let micro = |count: u64, seconds: f64| if seconds > 0.0 { (count as f64 * 1e6 / seconds) as u64 } else { 0 };
+    let mut judged = judge(
+        &Facts {
+            totals,
+            sent_micro_tps: micro(totals.counters.sent, facts.run.duration_s),
+            completed_micro_tps: micro(totals.counters.completed(), facts.run.elapsed_s),
+            lag_p99_of_worst_second_ns: run.collector().lag_p99_worst_ns(),
+            max_lag: story.plan.max_lag,
+            ending: driven.ending,
+        },
+        thresholds,
+    );
+    add_findings(run, &driven, story.plan, &mut judged);
+    let mut files = Vec::new();
+    if let Some(lines) = ndjson {
+        settle(lines.close(), outputs.ndjson.as_ref(), &mut files, &mut judged);
+    }
+    let summary = Summary::new(&facts, totals, driven.timeline, &judged);
+    if let Some(sink) = &outputs.json {
+        settle(outputs::write(sink, &summary.to_json()), Some(sink), &mut files, &mut judged);
+    }
+    // What could not be written is part of the verdict that people read.
+    let summary = Summary { verdict: (&judged).into(), ..summary };
+    print_summary(&summary, &files, outputs, &mut judged);
+    judged.exit_code
+}
+
+/// Findings that only the engine can make.
+fn add_findings(run: &Run, driven: &Driven, plan: &Plan, judged: &mut Verdict) {
+    if let Some(error) = run.failure() {
+        judged.add(ExitCode::Internal, format!("a shard broke off, its results are incomplete: {error}"));
+        return;
+    }
+    let totals = run.collector().totals();
+    let counted = totals.counters.scheduled + totals.warmup.scheduled;
+    let undisturbed = driven.ending == Ending::Completed && driven.stopped_at.is_none() && !driven.rate_changed;
+    if let Some(asked) = expected_arrivals(plan).filter(|asked| undisturbed && *asked != counted) {
+        judged.add(ExitCode::AuditMismatch, format!("the plan has {asked} arrivals, {counted} were scheduled"));
+    }
+}
+
+/// How many arrivals the plan's share has; `None` where only the run can tell (Poisson arrivals, users).
+fn expected_arrivals(plan: &Plan) -> Option<u64> {
+    let Load::Open { profile, process: Process::Deterministic, .. } = &plan.load else { return None };
+    let total = profile.arrival_count().min(plan.count.unwrap_or(u64::MAX));
+    let cells = plan.cells();
+    let width = u64::from(schedule::CELL_COUNT);
+    let rest = total % width;
+    let partial = cells.iter().filter(|cell| u64::from(*cell) < rest).count() as u64;
+    Some(total / width * u64::from(cells.count()) + partial)
+}
+
+fn settle(
+    written: Result<(), OutputError>,
+    sink: Option<&Sink>,
+    files: &mut Vec<String>,
+    judged: &mut Verdict,
+) {
+    match (written, sink) {
+        (Ok(()), Some(Sink::File(path))) => files.push(path.display().to_string()),
+        (Ok(()), _) => {}
+        (Err(error), _) => {
+            tell(&format!("error: {error}\n"));
+            judged.add(ExitCode::ReportNotWritten, error.to_string());
+        }
+    }
+}
+
+fn print_summary(summary: &Summary, files: &[String], outputs: &Outputs, judged: &mut Verdict) {
+    use std::io::{IsTerminal, Write};
+    if outputs.document_on_stdout() {
+        // A document has standard output for itself.
+        if !outputs.quiet {
+            tell(&terminal_summary(summary, files, style(outputs.color, io::stderr().is_terminal())));
+        }
+        return;
+    }
+    let text = terminal_summary(summary, files, style(outputs.color, io::stdout().is_terminal()));
+    let mut stdout = io::stdout().lock();
+    if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        tell(&format!("error: cannot write the summary to standard output: {error}\n"));
+        judged.add(ExitCode::ReportNotWritten, format!("standard output: {error}"));
+    }
+}
+
+/// A run id for people: 8 hexadecimal digits, different for each start of a program on a machine.
+fn new_run_id() -> String {
+    let mut mixed = (wall_time().as_nanos() as u64) ^ (u64::from(std::process::id()) << 32);
+    // The finalizer of SplitMix64 (Steele, Lea, Flood 2014), so that near starts do not look alike.
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    format!("{:08x}", (mixed ^ (mixed >> 31)) >> 32)
+}
