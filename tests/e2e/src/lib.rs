@@ -1,1 +1,23 @@
-//! Harness of the end-to-end tests: starts built binaries and reads what they print.
+//! Harness of the end-to-end tests: starts built binaries, watches them from outside, reads what they print.
+//!
+//! What it is: processes with guards, targets with counters of their own, deadlines, documents.
+//! What it is not: a user of any product code; what the engine says of itself is compared with what others saw.
+//!
+//! Invariants: every wait has a deadline; every process that a test starts ends with the test; tests that measure
+//! time hold the machine alone among all tests ([`machine::alone`]).
+
+#![forbid(unsafe_code)]
+
+pub mod control;
+pub mod document;
+pub mod engine;
+pub mod hostile;
+pub mod http;
+pub mod machine;
+pub mod process;
+pub mod target;
+pub mod waiting;
+
+pub use document::{count, counts, number, text};
+pub use engine::{Engine, Outcome};
+pub use target::Target;

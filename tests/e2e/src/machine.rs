@@ -1,0 +1,97 @@
+//! The machine that all tests share: who may use it when, and how busy it is.
+//!
+//! What it is: an advisory lock in the temporary folder, which holds between threads and between test binaries.
+//! What it is not: a fence against anybody else's programs; for these there is [`settle`].
+
+use std::fs::{File, OpenOptions};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::waiting::{now, pause};
+
+/// Holds the machine until it is dropped.
+#[derive(Debug)]
+pub struct Hold {
+    // The lock goes with the descriptor.
+    _file: File,
+}
+
+/// No other test runs meanwhile: for tests whose outcome hangs on time.
+pub fn alone() -> Hold {
+    hold(FlockOperation::LockExclusive)
+}
+
+/// Other tests may run meanwhile, except those that want to be alone.
+pub fn among_others() -> Hold {
+    hold(FlockOperation::LockShared)
+}
+
+fn hold(operation: FlockOperation) -> Hold {
+    let path = std::env::temp_dir().join("openloop-e2e.lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()));
+    loop {
+        match flock(&file, operation) {
+            Ok(()) => return Hold { _file: file },
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => panic!("cannot lock {}: {error}", path.display()),
+        }
+    }
+}
+
+/// Waits up to `limit` for a machine that has little else to do; yields the busy share of its cores at the end.
+///
+/// A neighbour's load is no fault of the product, but nothing that a test could forbid either.
+pub fn settle(limit: Duration) -> f64 {
+    let begin = now();
+    loop {
+        let busy = busy_share(Duration::from_millis(400));
+        if busy < 0.25 || begin.elapsed() > limit {
+            return busy;
+        }
+    }
+}
+
+/// Which part of the cores' time was used, by anybody, during `span`.
+fn busy_share(span: Duration) -> f64 {
+    let (busy_before, all_before) = cpu_ticks();
+    pause(span);
+    let (busy_after, all_after) = cpu_ticks();
+    (busy_after - busy_before) as f64 / (all_after - all_before).max(1) as f64
+}
+
+/// Ticks that were busy, and all ticks, since the machine's start.
+fn cpu_ticks() -> (u64, u64) {
+    let text = std::fs::read_to_string("/proc/stat").expect("Linux tells its ticks");
+    let line = text.lines().next().expect("the first line sums up");
+    // proc_stat(5): user nice system idle iowait irq softirq steal; the guests' time is within the first two.
+    let ticks: Vec<u64> =
+        line.split_whitespace().skip(1).take(8).map(|tick| tick.parse().expect("a count")).collect();
+    let all: u64 = ticks.iter().sum();
+    (all - ticks[3] - ticks[4], all)
+}
+
+/// How many cores this process may use.
+pub fn core_count() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// TCP connects that programs in this network namespace have begun since its start.
+pub fn connects_begun() -> u64 {
+    let text = std::fs::read_to_string("/proc/net/snmp").expect("Linux tells its TCP counters");
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));
+    let place = names.split(' ').position(|name| name == "ActiveOpens").expect("RFC 4022 tcpActiveOpens");
+    values.split(' ').nth(place).expect("a value for each name").parse().expect("a count")
+}
+
+/// The folder of the repository.
+pub fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}

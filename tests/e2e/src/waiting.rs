@@ -1,0 +1,50 @@
+//! Deadlines: the only clock and the only sleep of the tests.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests of real processes live in real time; every wait of theirs is here"
+)]
+
+use std::time::{Duration, Instant};
+
+/// How long anything that should happen at once may take on a busy machine.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// Now, on the machine's monotonic clock.
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Now, in nanoseconds of the machine's monotonic clock, as other processes read it.
+pub fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).expect("after boot") * 1_000_000_000
+        + u64::try_from(now.tv_nsec).expect("positive")
+}
+
+/// Sleeps.
+pub fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
+/// Sleeps until `at` on the machine's monotonic clock.
+pub fn pause_until_ns(at: u64) {
+    while let Some(left) = at.checked_sub(monotonic_ns()).filter(|left| *left > 0) {
+        pause(Duration::from_nanos(left));
+    }
+}
+
+/// Asks `probe` again and again until it yields something.
+///
+/// # Panics
+/// When it yields nothing within `limit`.
+pub fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
+    let begin = now();
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(begin.elapsed() < limit, "waited {limit:?} in vain for {what}");
+        pause(Duration::from_millis(2));
+    }
+}
