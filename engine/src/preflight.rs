@@ -280,23 +280,18 @@ impl Flight<'_> {
         most / u64::from(self.plan.share.of()) / after
     }
 
-    /// Connections closed in a minute of the highest rate.
+    /// Connections closed in a minute of the highest rate, were there one: never fewer than really are.
     fn closes_at_most(&self, after: u64) -> u64 {
-        let Some(rate) = self.plan.highest_rate_here() else { return 0 };
+        let Load::Open { profile, .. } = &self.plan.load else { return 0 };
         let within_ns = TIME_WAIT_NS.min(self.plan.run_ns());
-        let arrivals = (u128::from(rate.as_micro()) * u128::from(within_ns)).div_ceil(1_000_000_000_000_000);
-        let counted = self.plan.count.map_or(u64::MAX, |count| self.plan.share.part_of(count));
-        u64::try_from(arrivals).unwrap_or(u64::MAX).min(counted).div_ceil(after)
+        let peak = u128::from(profile.max_rate().as_micro()) * u128::from(within_ns);
+        let peak = u64::try_from(peak.div_ceil(1_000_000_000_000_000)).unwrap_or(u64::MAX);
+        let most = peak.min(profile.arrival_count()).min(self.plan.count.unwrap_or(u64::MAX));
+        most.div_ceil(u64::from(self.plan.share.of())).div_ceil(after)
     }
 
     fn note_cores(&self, notes: &mut Vec<String>) {
         let allowed = self.facts.cores.len();
-        if self.builtin && self.shards as usize >= allowed {
-            notes.push(format!(
-                "the built-in target shares {} with the generator: each delays the other",
-                counted(allowed as u64, "core")
-            ));
-        }
         if let Some(physical) = self.facts.physical_cores.filter(|&physical| physical < self.shards as usize)
         {
             notes.push(format!(

@@ -40,6 +40,13 @@ const MEMORY_PER_TLS_CONNECTION: u64 = 48 << 10;
 /// Memory of an arrival that waits for a connection.
 const MEMORY_PER_WAITING: u64 = 16;
 
+impl Needs {
+    /// File descriptors that a run on `shards` shards needs beside its connections.
+    pub const fn descriptors_beside_connections(shards: u32) -> u64 {
+        DESCRIPTORS_BASE + shards as u64 * DESCRIPTORS_PER_SHARD
+    }
+}
+
 impl Plan {
     /// Estimates what the plan needs on `shards` shards with at most `cap` connections among them; `cap` is what
     /// [`crate::Connections::cap`] says, or what the host's descriptor limit made of it.
@@ -65,7 +72,7 @@ impl Plan {
         Needs {
             connections,
             response_ns_at_cap,
-            descriptors: DESCRIPTORS_BASE + u64::from(shards) * DESCRIPTORS_PER_SHARD + open,
+            descriptors: Needs::descriptors_beside_connections(shards) + open,
             ports: open.saturating_add(self.closed_within_time_wait()),
             memory_bytes,
         }

@@ -20,15 +20,14 @@ pub(crate) fn counted(value: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(value), if value == 1 { "" } else { "s" })
 }
 
-/// Bytes in binary units, rounded up: `37 MiB`.
+/// Bytes in the largest binary unit that tells them exactly, or to two digits or more, rounded up: `37 MiB`.
 pub(crate) fn bytes(value: u64) -> String {
-    let (unit, name) = match value {
-        0..=9_999 => return format!("{} bytes", count(value)),
-        10_000..=10_239_999 => (1 << 10, "KiB"),
-        10_240_000..=10_485_759_999 => (1 << 20, "MiB"),
-        _ => (1 << 30, "GiB"),
-    };
-    format!("{} {name}", count(value.div_ceil(unit)))
+    for (unit, name) in [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
+        if value >= 10 * unit || (value >= unit && value.is_multiple_of(unit)) {
+            return format!("{} {name}", count(value.div_ceil(unit)));
+        }
+    }
+    counted(value, "byte")
 }
 
 /// Cores as `--cores` takes them: `0-3,8`. A single core is written `8-8`, because `--cores 8` would mean eight.
@@ -65,7 +64,10 @@ mod tests {
         assert_eq!(counted(1, "core"), "1 core");
         assert_eq!(counted(1_000, "connection"), "1,000 connections");
         for (value, text) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
             (9_999, "9,999 bytes"),
+            (8 << 20, "8 MiB"),
             (65_536, "64 KiB"),
             (37 << 20, "37 MiB"),
             ((37 << 20) + 1, "38 MiB"),
