@@ -1,3 +1,7 @@
-//! Whole-system measurement beside peers and baselines.
+//! The command `perf`. All it does stands in the library beside it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    perf::run()
+}

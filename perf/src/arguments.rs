@@ -1,0 +1,92 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::baselines::Kind;
+
+/// The engine beside its peers: CPU per request, and how well a schedule is kept.
+#[derive(Debug, Parser)]
+#[command(name = "perf", max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// CPU per request at saturation: floor, baselines, engine and peers, client and target on one core
+    ClosedLoop(Options),
+    /// CPU per request over TLS 1.3 (nginx): engine and peers
+    Tls(Options),
+    /// How well 20,000 requests per second are kept, and at what cost: engine and oha
+    Schedule(Options),
+    /// All tables
+    All(Options),
+    /// Run one baseline against a target and print what it measured; `perf` starts itself so
+    #[command(hide = true)]
+    Baseline(Exercise),
+}
+
+/// How to measure.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// Runs of each client; medians are taken over them
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Length of each run
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: u32,
+    /// A check that everything works, in under a minute: one round of one second
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    pub(crate) quick: bool,
+    /// Connections of every client
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) connections: u32,
+    /// Rate of the schedule table, in requests per second
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate: u32,
+    /// The client's core [default: the last one]
+    #[arg(long)]
+    pub(crate) core: Option<usize>,
+    /// The target's core, for every table [default: the client's; for the schedule the first other one]
+    #[arg(long)]
+    pub(crate) target_core: Option<usize>,
+    /// Only the clients whose name contains one of these words, e.g. floor,engine,wrk
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// An engine built elsewhere, instead of building this tree's
+    #[arg(long)]
+    pub(crate) engine: Option<PathBuf>,
+    /// Install nothing; leave out the peers that are missing
+    #[arg(long)]
+    pub(crate) no_install: bool,
+    /// Also write all samples as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl Options {
+    pub(crate) fn rounds(&self) -> u32 {
+        if self.quick { 1 } else { self.rounds }
+    }
+
+    pub(crate) fn seconds(&self) -> u32 {
+        if self.quick { 1 } else { self.seconds }
+    }
+}
+
+/// What a baseline shall do. The program is pinned by whoever starts it.
+#[derive(Clone, Debug, Args)]
+pub struct Exercise {
+    /// Which baseline.
+    pub kind: Kind,
+    /// The target.
+    pub address: SocketAddr,
+    /// How many connections.
+    pub connections: u32,
+    /// For how long.
+    pub seconds: u32,
+}

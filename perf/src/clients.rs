@@ -1,0 +1,247 @@
+//! Who is measured: how each client is called, and what it says about itself.
+//!
+//! Every client gets the same target, the same connections and the same time. Flags are each one's own way of saying
+//! so, and one thread, because it has one core.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::PerfError;
+use crate::baselines::Kind;
+use crate::child::{Ended, Running};
+use crate::programs::Programs;
+
+/// What all clients of a table are to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    pub(crate) address: SocketAddr,
+    pub(crate) is_tls: bool,
+    pub(crate) connections: u32,
+    pub(crate) seconds: u32,
+    /// Requests per second; `None` is a closed loop at saturation.
+    pub(crate) rate: Option<u32>,
+}
+
+impl Load {
+    fn url(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}/", self.address)
+    }
+
+    /// How long a run may take before it counts as hung.
+    fn limit_ns(&self) -> u64 {
+        (u64::from(self.seconds) + 30) * clock::NANOS_PER_SECOND
+    }
+}
+
+/// Which client.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Baseline(Kind),
+    Engine { io: &'static str, pacing: &'static str },
+    Wrk,
+    H2load,
+    Oha { corrected: bool },
+}
+
+/// A client that can be run.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) name: String,
+    pub(crate) what: What,
+    program: PathBuf,
+}
+
+/// What one run gave.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) ended: Ended,
+    /// What the client itself reported, if it reports in JSON; else null.
+    pub(crate) report: Value,
+}
+
+impl Client {
+    /// A client under its name, if its program is there.
+    pub(crate) fn new(name: &str, what: What, programs: &Programs) -> Option<Self> {
+        let program = match what {
+            What::Baseline(kind) if kind.is_runtime() => programs.runtimes.clone(),
+            // Ourselves, even if the file has been replaced since we started.
+            What::Baseline(_) => Some(PathBuf::from("/proc/self/exe")),
+            What::Engine { .. } => programs.engine.clone(),
+            What::Wrk => programs.wrk.clone(),
+            What::H2load => programs.h2load.clone(),
+            What::Oha { .. } => programs.oha.clone(),
+        }?;
+        Some(Self { name: name.to_owned(), what, program })
+    }
+
+    /// Runs it once, on its core, to its end.
+    pub(crate) fn run(&self, load: &Load, core: usize, scratch: &Path) -> Result<Run, String> {
+        let report_path = scratch.join("report.json");
+        // A report of an earlier run must not be taken for this one's.
+        let _ = std::fs::remove_file(&report_path);
+        let arguments = self.arguments(load, core, &report_path);
+        let running = Running::start(&self.program, &arguments, core, scratch, "client");
+        let ended = running
+            .and_then(|running| running.finish(load.limit_ns()))
+            .map_err(|error: PerfError| error.to_string())?;
+        let text = match self.what {
+            What::Engine { .. } => std::fs::read_to_string(&report_path).unwrap_or_default(),
+            _ => ended.output.clone(),
+        };
+        let report = serde_json::from_str(&text).unwrap_or(Value::Null);
+        // The engine's exit code is its verdict on the run, which is reported; that it reported is what counts here.
+        let is_done = match self.what {
+            What::Engine { .. } => report.is_object(),
+            _ => ended.code == Some(0),
+        };
+        if is_done && !ended.overran { Ok(Run { ended, report }) } else { Err(last_words(&ended)) }
+    }
+
+    fn arguments(&self, load: &Load, core: usize, report: &Path) -> Vec<String> {
+        let (url, seconds, connections) = (load.url(), load.seconds, load.connections);
+        let line = match self.what {
+            What::Baseline(kind) => {
+                let own = if kind.is_runtime() { "" } else { "baseline " };
+                format!("{own}{} {} {connections} {seconds}", kind.name(), load.address)
+            }
+            What::Engine { io, pacing } => {
+                let load = match load.rate {
+                    Some(rate) => format!("--tps {rate} --connections {connections}"),
+                    None => format!("--users {connections}"),
+                };
+                format!(
+                    "{url} {load} --duration {seconds}s --cores {core}-{core} --io {io} --pacing {pacing} --insecure --quiet"
+                )
+            }
+            What::Wrk => format!("-t1 -c{connections} -d{seconds}s {url}"),
+            What::H2load => format!("--h1 -t1 -c{connections} -D{seconds} {url}"),
+            What::Oha { corrected } => {
+                let rate = load.rate.map_or_else(String::new, |rate| format!("-q {rate} "));
+                let correction = if corrected { "--latency-correction " } else { "" };
+                format!(
+                    "-c {connections} -z {seconds}s {rate}{correction}--insecure --no-tui --output-format json {url}"
+                )
+            }
+        };
+        let mut arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        if matches!(self.what, What::Engine { .. }) {
+            // A path may hold blanks.
+            arguments.extend(["--json".to_owned(), report.display().to_string()]);
+            if !load.is_tls {
+                arguments.retain(|argument| argument != "--insecure");
+            }
+        }
+        arguments
+    }
+}
+
+impl Run {
+    /// CPU per request as the client itself measured it, start-up left out; few do.
+    pub(crate) fn own_cpu_us(&self) -> Option<f64> {
+        let own = &self.report["cpu_us_per_request"];
+        own.as_f64().or_else(|| self.report["generator"]["cpu_us_per_request"].as_f64())
+    }
+
+    /// A quantile of the response time as the client reports it (the engine's in nanoseconds, oha's in seconds).
+    pub(crate) fn response_us(&self, quantile: &str) -> Option<f64> {
+        let nanoseconds = self.report["latency_ns"]["response"][quantile].as_f64().map(|value| value / 1e3);
+        nanoseconds.or_else(|| self.report["latencyPercentiles"][quantile].as_f64().map(|value| value * 1e6))
+    }
+
+    /// A quantile of the engine's schedule lag.
+    pub(crate) fn lag_us(&self, quantile: &str) -> Option<f64> {
+        self.report["latency_ns"]["lag"][quantile].as_f64().map(|value| value / 1e3)
+    }
+
+    /// The engine's verdict.
+    pub(crate) fn verdict(&self) -> Option<&str> {
+        self.report["verdict"]["result"].as_str()
+    }
+}
+
+/// Why a run failed, in one line.
+fn last_words(ended: &Ended) -> String {
+    let how = match (ended.overran, ended.code) {
+        (true, _) => "did not end".to_owned(),
+        (false, Some(code)) => format!("exit code {code}"),
+        (false, None) => "ended by a signal".to_owned(),
+    };
+    let said = [&ended.complaints, &ended.output];
+    let line = said.iter().find_map(|text| text.lines().rev().find(|line| !line.trim().is_empty()));
+    line.map_or_else(|| how.clone(), |line| format!("{how}: {}", line.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(is_tls: bool, rate: Option<u32>) -> Load {
+        let address = SocketAddr::from(([127, 0, 0, 1], 8080));
+        Load { address, is_tls, connections: 64, seconds: 3, rate }
+    }
+
+    fn line(what: What, load: &Load) -> String {
+        let client = Client { name: String::new(), what, program: PathBuf::new() };
+        client.arguments(load, 1, Path::new("a report.json")).join(" ")
+    }
+
+    #[test]
+    fn each_is_asked_for_the_same_in_its_own_words() {
+        let engine = What::Engine { io: "uring", pacing: "sleep" };
+        let oha = What::Oha { corrected: true };
+        for (what, is_tls, rate, wanted) in [
+            (What::Wrk, true, None, "-t1 -c64 -d3s https://127.0.0.1:8080/"),
+            (What::H2load, false, None, "--h1 -t1 -c64 -D3 http://127.0.0.1:8080/"),
+            (What::Baseline(Kind::Floor), false, None, "baseline floor 127.0.0.1:8080 64 3"),
+            (What::Baseline(Kind::Monoio), false, None, "monoio 127.0.0.1:8080 64 3"),
+            (
+                engine,
+                false,
+                None,
+                "http://127.0.0.1:8080/ --users 64 --duration 3s --cores 1-1 --io uring --pacing sleep --quiet \
+                 --json a report.json",
+            ),
+            (
+                engine,
+                true,
+                Some(20_000),
+                "https://127.0.0.1:8080/ --tps 20000 --connections 64 --duration 3s --cores 1-1 --io uring \
+                 --pacing sleep --insecure --quiet --json a report.json",
+            ),
+            (
+                oha,
+                false,
+                Some(20_000),
+                "-c 64 -z 3s -q 20000 --latency-correction --insecure --no-tui --output-format json \
+                 http://127.0.0.1:8080/",
+            ),
+        ] {
+            assert_eq!(line(what, &load(is_tls, rate)), wanted);
+        }
+    }
+
+    #[test]
+    fn reports_of_each_kind_are_read() {
+        let run = |text: &str| Run {
+            ended: Ended {
+                cpu_ns: 0,
+                wall_ns: 0,
+                code: Some(0),
+                overran: false,
+                output: String::new(),
+                complaints: String::new(),
+            },
+            report: serde_json::from_str(text).unwrap(),
+        };
+        let engine = run(r#"{"generator":{"cpu_us_per_request":5.5},"verdict":{"result":"pass"},
+            "latency_ns":{"lag":{"p99":12000},"response":{"p50":34000}}}"#);
+        assert_eq!((engine.own_cpu_us(), engine.lag_us("p99")), (Some(5.5), Some(12.0)));
+        assert_eq!((engine.response_us("p50"), engine.verdict()), (Some(34.0), Some("pass")));
+        let oha = run(r#"{"latencyPercentiles":{"p50":0.0005}}"#);
+        assert_eq!((oha.response_us("p50"), oha.own_cpu_us()), (Some(500.0), None));
+        assert_eq!(run(r#"{"requests":1,"cpu_us_per_request":4.5}"#).own_cpu_us(), Some(4.5));
+    }
+}

@@ -1,0 +1,160 @@
+//! CPU per request at saturation: what the closed-loop table and the TLS table have in common.
+//!
+//! The figure that is compared is that of the whole process, from `wait4`, over requests as the target counted them:
+//! nobody's start-up is left out, ours no more than a peer's. Where a client measures itself without its start-up,
+//! that stands beside it.
+
+use serde_json::{Value, json};
+
+use super::{Bench, header, line, median, row, spread};
+use crate::PerfError;
+use crate::clients::{Client, Load, Run};
+use crate::rounds::Samples;
+use crate::statistics::Spread;
+
+/// Fewer requests than this are no saturation, but something that went wrong.
+const REQUESTS_MIN: u64 = 1_000;
+
+/// One run of one client.
+#[derive(Debug)]
+pub(super) struct Sample {
+    requests: u64,
+    run: Run,
+}
+
+impl Sample {
+    #[expect(clippy::unnecessary_wraps, reason = "figures are optional; this one always stands")]
+    fn process_us(&self) -> Option<f64> {
+        Some(self.run.ended.cpu_ns as f64 / 1e3 / self.requests as f64)
+    }
+
+    fn own_us(&self) -> Option<f64> {
+        self.run.own_cpu_us()
+    }
+
+    fn per_second(&self) -> f64 {
+        self.requests as f64 * 1e9 / self.run.ended.wall_ns as f64
+    }
+}
+
+/// A ratio that the engine is held to.
+#[derive(Debug)]
+pub(super) struct Goal {
+    pub(super) engine: &'static str,
+    pub(super) to: &'static str,
+    /// Not above this; `None` where the ratio is only worth knowing.
+    pub(super) at_most: Option<f64>,
+}
+
+/// Runs all clients in rounds against a target that counts.
+pub(super) fn take(
+    bench: &Bench<'_>,
+    clients: &[Client],
+    load: &Load,
+    requests: impl Fn() -> Result<u64, PerfError>,
+) -> Samples<Sample> {
+    let names: Vec<String> = clients.iter().map(|client| client.name.clone()).collect();
+    Samples::take(&names, bench.options.rounds(), |place| {
+        let count = || requests().map_err(|error| error.to_string());
+        let before = count()?;
+        let run = clients[place].run(load, bench.core, bench.scratch)?;
+        let requests = count()? - before;
+        if requests < REQUESTS_MIN {
+            return Err(format!("only {requests} requests reached the target"));
+        }
+        Ok(Sample { requests, run })
+    })
+}
+
+/// The table of all clients. `base` is the client that the last column is relative to.
+pub(super) fn absolute(text: &mut String, clients: &[Client], samples: &Samples<Sample>, base: &str) {
+    let base_place = clients.iter().position(|client| client.name == base);
+    let relative = format!("× {base}");
+    header(text, &["client", "CPU µs/request, whole process", "without start-up", "requests/s", &relative]);
+    for (place, client) in clients.iter().enumerate() {
+        let ratios =
+            base_place.map(|base| samples.ratios(place, base, Sample::process_us)).unwrap_or_default();
+        row(
+            text,
+            &[
+                client.name.clone(),
+                spread(samples.of(place, Sample::process_us), 2),
+                median(samples.of(place, Sample::own_us), 2),
+                median(samples.of(place, |sample| Some(sample.per_second())), 0),
+                median(ratios, 3),
+            ],
+        );
+    }
+    text.push('\n');
+}
+
+/// The table of the engine's ratios and goals. Ratios are taken round by round, then their median.
+pub(super) fn relative(text: &mut String, clients: &[Client], samples: &Samples<Sample>, goals: &[Goal]) {
+    header(text, &["ratio", "whole process", "without start-up", "goal", "met"]);
+    for goal in goals {
+        let place = |name: &str| clients.iter().position(|client| client.name == name);
+        let (Some(engine), Some(to)) = (place(goal.engine), place(goal.to)) else { continue };
+        let ratios = samples.ratios(engine, to, Sample::process_us);
+        let own = samples.ratios(engine, to, Sample::own_us);
+        let bound = goal.at_most.map_or_else(String::new, |bound| format!("≤ {bound:.2}"));
+        let met = match (Spread::of(ratios.iter().copied()), goal.at_most) {
+            (Some(spread), Some(bound)) => {
+                if spread.median <= bound {
+                    "yes"
+                } else {
+                    "**no**"
+                }
+            }
+            _ => "",
+        };
+        let name = format!("{} / {}", goal.engine, goal.to);
+        row(text, &[name, spread(ratios, 3), median(own, 3), bound, met.to_owned()]);
+    }
+    text.push('\n');
+}
+
+/// The engine beside the best of its peers, the best chosen by its median.
+pub(super) fn beside_best(
+    text: &mut String,
+    clients: &[Client],
+    samples: &Samples<Sample>,
+    engine: &str,
+    at_most: f64,
+) {
+    let place = |name: &str| clients.iter().position(|client| client.name == name);
+    let cost = |place: usize| Spread::of(samples.of(place, Sample::process_us)).map(|spread| spread.median);
+    let best = ["wrk", "h2load", "oha"]
+        .iter()
+        .filter_map(|peer| place(peer))
+        .filter_map(|peer| Some((peer, cost(peer)?)))
+        .min_by(|one, other| one.1.total_cmp(&other.1));
+    let (Some(engine), Some((best, _))) = (place(engine), best) else { return };
+    let Some(ratio) = Spread::of(samples.ratios(engine, best, Sample::process_us)) else { return };
+    let met = if ratio.median <= at_most { "met" } else { "**not met**" };
+    let name = &clients[best].name;
+    line(
+        text,
+        &format!("Best of the peers: {name}. Goal ≤ {at_most:.2} × it: {:.3}, {met}.\n", ratio.median),
+    );
+}
+
+/// Every sample, for other programs.
+pub(super) fn to_json(clients: &[Client], samples: &Samples<Sample>) -> Value {
+    let of = |place: usize| -> Vec<Value> {
+        samples.runs[place]
+            .iter()
+            .map(|sample| {
+                sample.as_ref().map_or(Value::Null, |sample| {
+                    json!({
+                        "requests": sample.requests, "cpu_ns": sample.run.ended.cpu_ns,
+                        "wall_ns": sample.run.ended.wall_ns, "own_cpu_us_per_request": sample.own_us(),
+                        "verdict": sample.run.verdict(),
+                    })
+                })
+            })
+            .collect()
+    };
+    let runs: serde_json::Map<String, Value> =
+        clients.iter().enumerate().map(|(place, client)| (client.name.clone(), of(place).into())).collect();
+    json!({ "runs": runs, "failures": samples.failures })
+}

@@ -1,0 +1,57 @@
+//! CPU per request over TLS 1.3 keep-alive at saturation, nginx as the target, on the client's core.
+
+use super::comparison::{self, Goal};
+use super::{Bench, Table, failures, line};
+use crate::PerfError;
+use crate::clients::{Load, What};
+use crate::nginx::Nginx;
+
+const CLIENTS: &[(&str, What)] = &[
+    ("engine, ring", What::Engine { io: "uring", pacing: "sleep" }),
+    ("engine, epoll", What::Engine { io: "epoll", pacing: "sleep" }),
+    ("wrk", What::Wrk),
+    ("h2load", What::H2load),
+    ("oha", What::Oha { corrected: false }),
+];
+
+const GOALS: &[Goal] = &[
+    Goal { engine: "engine, ring", to: "wrk", at_most: None },
+    Goal { engine: "engine, ring", to: "h2load", at_most: None },
+    Goal { engine: "engine, ring", to: "oha", at_most: None },
+    Goal { engine: "engine, epoll", to: "engine, ring", at_most: None },
+];
+
+/// Of the cheapest peer's CPU.
+const BEST_AT_MOST: f64 = 0.85;
+
+pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
+    let mut markdown = String::from("## TLS 1.3\n\n");
+    let Some(program) = &bench.programs.nginx else {
+        line(&mut markdown, "Not measured: there is no nginx.\n");
+        return Ok(Table { name: "tls", markdown, samples: serde_json::Value::Null });
+    };
+    let target_core = bench.options.target_core.unwrap_or(bench.core);
+    let nginx = Nginx::start(program, target_core, bench.scratch)?;
+    let load = Load {
+        address: nginx.address(),
+        is_tls: true,
+        connections: bench.options.connections,
+        seconds: bench.options.seconds(),
+        rate: None,
+    };
+    let clients = bench.clients(CLIENTS);
+    let samples = comparison::take(bench, &clients, &load, || nginx.requests());
+    line(
+        &mut markdown,
+        &format!(
+            "Small keep-alive GETs at saturation over nginx, ECDSA P-256, nobody verifies the certificate; client on \
+             core {}, target on core {target_core}; handshakes are part of the start-up.\n",
+            bench.core
+        ),
+    );
+    comparison::absolute(&mut markdown, &clients, &samples, "wrk");
+    comparison::relative(&mut markdown, &clients, &samples, GOALS);
+    comparison::beside_best(&mut markdown, &clients, &samples, "engine, ring", BEST_AT_MOST);
+    failures(&mut markdown, &samples.failures);
+    Ok(Table { name: "tls", markdown, samples: comparison::to_json(&clients, &samples) })
+}
