@@ -226,8 +226,8 @@ fn announce(stage: &Stage, progress: &mut Progress) {
     if stage.decision.driver == crate::launch::Driver::Epoll {
         progress.note(&format!("I/O by epoll: {}", stage.decision.why));
     }
-    for note in &stage.notes {
-        progress.note(&format!("note: {note}"));
+    if stage.division.shared {
+        progress.note("the built-in target and the engine share their cores: both are slower for it");
     }
 }
 

@@ -43,9 +43,11 @@ pub struct PlanError {
 }
 
 impl PlanError {
-    /// An error of the text itself; whoever knows where it stood adds that with [`PlanError::at`].
+    /// An error of the text itself; whoever knows where it stood adds that with [`PlanError::at`]. Control
+    /// characters of a user's text are shown escaped: a message is one line and steers no terminal.
     pub fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { place: None, column: None, what: what.into(), fix: fix.into(), refusal: false }
+        let (what, fix) = (tame(what.into()), tame(fix.into()));
+        Self { place: None, column: None, what, fix, refusal: false }
     }
 
     /// A valid plan that a safety rail refuses.
@@ -72,6 +74,16 @@ impl PlanError {
     pub const fn is_refusal(&self) -> bool {
         self.refusal
     }
+}
+
+fn tame(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let escaped = |character: char| {
+        if character.is_control() { character.escape_default().to_string() } else { character.to_string() }
+    };
+    text.chars().map(escaped).collect()
 }
 
 /// The part of a message that says where.
