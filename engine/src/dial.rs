@@ -130,29 +130,22 @@ fn choose(
         return first;
     }
     let count = all.len();
-    match all.iter().position(answers) {
-        Some(index) => {
-            let silent = match index {
-                0 => String::new(),
-                _ => format!("; {index} before it did not"),
-            };
-            let tried = index + 1;
-            let connections = if tried == 1 { "connection was" } else { "connections were" };
-            notes.push(format!(
-                "{host} has {count} addresses: {} is loaded, the first that accepted a connection{silent} ({tried} \
-                 {connections} tried for it, outside the counts)",
-                all[index]
-            ));
-            all[index]
-        }
-        None => {
-            notes.push(format!(
-                "{host} has {count} addresses, and none accepted a connection within {} s each: {first} is loaded",
-                PROBE_PATIENCE.as_secs()
-            ));
-            first
-        }
-    }
+    let Some(index) = all.iter().position(answers) else {
+        notes.push(format!(
+            "{host} has {count} addresses, and none accepted a connection within {} s each: {first} is loaded",
+            PROBE_PATIENCE.as_secs()
+        ));
+        return first;
+    };
+    let silent = if index == 0 { String::new() } else { format!("; {index} before it did not") };
+    let tried = index + 1;
+    let connections = if tried == 1 { "connection was" } else { "connections were" };
+    notes.push(format!(
+        "{host} has {count} addresses: {} is loaded, the first that accepted a connection{silent} ({tried} \
+         {connections} tried for it, outside the counts)",
+        all[index]
+    ));
+    all[index]
 }
 
 /// Asks the system's resolver. It cannot be interrupted: after the limit its thread is left behind, and ends with its

@@ -115,17 +115,17 @@ fn descriptors(facts: &Facts, connections: Option<u32>) -> Finding {
     let left = limit.saturating_sub(beside);
     let shown = if limit == u64::MAX { "no limit".to_owned() } else { count(limit) };
     let value = format!("{shown} at most (the engine raises its own soft limit)");
-    let wanted = u64::from(connections.unwrap_or(1));
-    let enough =
-        beside.saturating_add(wanted.max(1_024)).checked_next_power_of_two().unwrap_or(u64::MAX).max(4_096);
+    let (least, why) = if let Some(connections) = connections {
+        let least = beside.saturating_add(u64::from(connections));
+        let connections = counted(u64::from(connections), "connection");
+        (least, format!("{connections} on {} need {}", counted(shards as u64, "shard"), count(least)))
+    } else {
+        let least = least_for_builtin(facts);
+        (least, format!("one connection to the built-in target needs {}", count(least)))
+    };
+    let enough = least.saturating_add(1_024).checked_next_power_of_two().unwrap_or(u64::MAX).max(4_096);
     let fix = format!("ulimit -n {enough}   # as root; LimitNOFILE= in systemd, --ulimit nofile= in Docker");
-    if left < wanted {
-        let why = format!(
-            "{} on {} need {}",
-            counted(wanted, "connection"),
-            counted(shards as u64, "shard"),
-            count(beside.saturating_add(wanted))
-        );
+    if limit < least {
         return Finding::refusal(NAME, &value).because(&why).fixed_by(&fix);
     }
     if left < u64::from(Connections::DEFAULT_CAP) && connections.is_none() {
@@ -133,6 +133,13 @@ fn descriptors(facts: &Facts, connections: Option<u32>) -> Finding {
         return Finding::warning(NAME, &value).because(&why).fixed_by(&fix);
     }
     Finding::well(NAME, &value)
+}
+
+/// Descriptors of the smallest run against the built-in target, which then has half of the cores, and both ends of
+/// the one connection in this process.
+fn least_for_builtin(facts: &Facts) -> u64 {
+    let shards = u32::try_from(facts.cores.len().div_ceil(2)).unwrap_or(u32::MAX);
+    Needs::descriptors_beside_connections(shards) + host::builtin_target_descriptors(facts) + 2
 }
 
 const WIDER_PORTS: &str = "sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"";
@@ -288,10 +295,16 @@ fn congestion_control(facts: &Facts) -> Finding {
 fn conntrack(facts: &Facts) -> Finding {
     const NAME: &str = "conntrack";
     let Some(conntrack) = facts.conntrack else { return Finding::well(NAME, "not loaded") };
-    let held = conntrack.count.map_or_else(|| "some".to_owned(), count);
-    Finding::warning(NAME, &format!("loaded: {held} of {} connections", count(conntrack.limit)))
+    if !conntrack.is_active() {
+        return Finding::well(NAME, "loaded, and tracks nothing");
+    }
+    let held = conntrack.count.map_or_else(|| "an unknown number".to_owned(), count);
+    Finding::warning(NAME, &format!("on: {held} of {} connections", count(conntrack.limit)))
         .because("each packet costs more CPU, and beyond the limit packets are dropped")
-        .fixed_by("nft add table ip raw   # and in it a rule `notrack` for the target's address")
+        .fixed_by(
+            "iptables -t raw -I OUTPUT -d TARGET -j CT --notrack\n\
+             iptables -t raw -I PREROUTING -s TARGET -j CT --notrack",
+        )
 }
 
 fn listen_queue(facts: &Facts) -> Finding {

@@ -6,16 +6,14 @@
 //!
 //! Invariants: it changes nothing and looks at nothing but its arguments; a fact that is hidden refuses nothing.
 
-use std::net::IpAddr;
-
-use plan::{Cores, Host, Load, Plan, Url};
+use plan::{Cores, Load, Plan, Url};
 use verdict::ExitCode;
 
 use crate::host::figures::{self, bytes, count, counted};
-use crate::host::{Facts, TimeWaitReuse, builtin_target_descriptors};
+use crate::host::{Facts, builtin_target_descriptors};
 
-/// How long Linux keeps a closed connection's port (`TCP_TIMEWAIT_LEN`).
-const TIME_WAIT_NS: u64 = 60_000_000_000;
+mod ports;
+
 /// Memory of the built-in target beside its connections.
 const BUILTIN_MEMORY_BASE: u64 = 16 << 20;
 /// Memory of a connection in the built-in target.
@@ -187,109 +185,6 @@ impl Flight<'_> {
         Err(PreflightError::Memory { needed, available, fix })
     }
 
-    fn check_ports(&self, notes: &mut Vec<String>) -> Result<(), PreflightError> {
-        const WIDEN: &str = "sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"";
-        let Some(ports) = self.facts.local_port_count() else { return Ok(()) };
-        let needs = self.needs();
-        let open = u64::from(needs.connections);
-        if open > ports {
-            let what = format!("{} to one address need as many ports", counted(open, "connection"));
-            let fix = format!("{WIDEN}, or use --connections {ports}");
-            return Err(PreflightError::Ports { what, ports, fix });
-        }
-        let Some(after) = self.closes_after() else { return Ok(()) };
-        let kept = |closes: u64| closes.min(self.facts.time_wait_limit.unwrap_or(u64::MAX));
-        let resting = kept(self.closes_at_least(after));
-        let reuse = self.facts.time_wait_reuse;
-        let reused = match reuse {
-            Some(TimeWaitReuse::Always) => true,
-            Some(TimeWaitReuse::Loopback) => self.is_loopback() != Some(false),
-            Some(TimeWaitReuse::Never) => false,
-            None => true,
-        };
-        let by_engine = !self.asks_to_close();
-        if resting > ports && !reused && by_engine {
-            let what = format!(
-                "{} closed within a minute each hold a port for 60 s",
-                counted(resting, "connection")
-            );
-            let fix = format!("{WIDEN}; or sysctl -w net.ipv4.tcp_tw_reuse=1; or a larger --close-after");
-            return Err(PreflightError::Ports { what, ports, fix });
-        }
-        let foreseen = kept(self.closes_at_most(after));
-        if open.saturating_add(foreseen) > ports {
-            let when = match (by_engine, reused) {
-                (false, _) => "if the engine closes them before the target does",
-                (true, true) => "unless the kernel reuses them (net.ipv4.tcp_tw_reuse, with TCP timestamps)",
-                (true, false) => "at the highest rate",
-            };
-            notes.push(format!(
-                "up to {} closed within a minute may each hold one of {} local ports for 60 s {when}; what finds no \
-                 port is dropped as local_resource",
-                counted(foreseen, "connection"),
-                count(ports)
-            ));
-        }
-        Ok(())
-    }
-
-    fn asks_to_close(&self) -> bool {
-        let headers: Vec<(String, String)> = self
-            .plan
-            .request
-            .headers
-            .iter()
-            .map(|header| (header.name().to_owned(), header.value().to_owned()))
-            .collect();
-        http1::asks_to_close(&headers)
-    }
-
-    /// After how many requests a connection is closed, if ever.
-    fn closes_after(&self) -> Option<u64> {
-        let asked = self.plan.connections.close_after.map(std::num::NonZero::get);
-        if self.asks_to_close() { Some(1) } else { asked }
-    }
-
-    /// Whether connections stay on this machine; `None` where only resolving could tell.
-    fn is_loopback(&self) -> Option<bool> {
-        let (host, port) = (self.url.host(), self.url.port());
-        let redirected = self.plan.connections.connect_to.iter().find_map(|rule| rule.redirect(host, port));
-        match redirected.map_or_else(|| host.clone(), |(host, _)| host) {
-            Host::Name(_) => None,
-            Host::Address(IpAddr::V6(address)) => {
-                Some(address.to_ipv4_mapped().map_or(address.is_loopback(), |mapped| mapped.is_loopback()))
-            }
-            Host::Address(address) => Some(address.is_loopback()),
-        }
-    }
-
-    /// Connections closed in some stretch of a minute: a figure that is certainly reached, because it looks only at
-    /// the minutes that begin or end with a phase. 0 in the closed model, whose rate is the target's to decide.
-    fn closes_at_least(&self, after: u64) -> u64 {
-        let Load::Open { profile, .. } = &self.plan.load else { return 0 };
-        let due = |at_ns: u64| profile.arrivals_before(at_ns);
-        let mut at_ns = 0_u64;
-        let mut most = due(TIME_WAIT_NS);
-        for phase in profile.phases() {
-            at_ns = at_ns.saturating_add(phase.duration_ns);
-            most = most
-                .max(due(at_ns) - due(at_ns.saturating_sub(TIME_WAIT_NS)))
-                .max(due(at_ns.saturating_add(TIME_WAIT_NS)) - due(at_ns));
-        }
-        let most = most.min(self.plan.count.unwrap_or(u64::MAX));
-        most / u64::from(self.plan.share.of()) / after
-    }
-
-    /// Connections closed in a minute of the highest rate, were there one: never fewer than really are.
-    fn closes_at_most(&self, after: u64) -> u64 {
-        let Load::Open { profile, .. } = &self.plan.load else { return 0 };
-        let within_ns = TIME_WAIT_NS.min(self.plan.run_ns());
-        let peak = u128::from(profile.max_rate().as_micro()) * u128::from(within_ns);
-        let peak = u64::try_from(peak.div_ceil(1_000_000_000_000_000)).unwrap_or(u64::MAX);
-        let most = peak.min(profile.arrival_count()).min(self.plan.count.unwrap_or(u64::MAX));
-        most.div_ceil(u64::from(self.plan.share.of())).div_ceil(after)
-    }
-
     fn note_cores(&self, notes: &mut Vec<String>) {
         let allowed = self.facts.cores.len();
         if let Some(physical) = self.facts.physical_cores.filter(|&physical| physical < self.shards as usize)
@@ -326,12 +221,11 @@ impl Flight<'_> {
                  it, and each packet costs a timer (sysctl -w net.ipv4.tcp_congestion_control=cubic)"
             ));
         }
-        if let Some(conntrack) = facts.conntrack {
+        if let Some(conntrack) = facts.conntrack.filter(|conntrack| conntrack.is_active()) {
             let open = u64::from(self.needs().connections);
             let left = conntrack.limit.saturating_sub(conntrack.count.unwrap_or(0));
-            let full = if open.saturating_add(self.closes_at_most(self.closes_after().unwrap_or(u64::MAX)))
-                > left
-            {
+            let closed = self.closes_after().map_or(0, |after| self.closes_at_most(after));
+            let full = if open.saturating_add(closed) > left {
                 format!("; it has room for {}, and drops packets beyond", counted(left, "more connection"))
             } else {
                 String::new()

@@ -51,7 +51,7 @@ impl Finding {
         Self { consequence: Some(consequence.to_owned()), ..self }
     }
 
-    /// What changes it.
+    /// What changes it, one command on each line.
     pub(super) fn fixed_by(self, fix: &str) -> Self {
         Self { fix: Some(fix.to_owned()), ..self }
     }
@@ -79,9 +79,9 @@ pub(super) fn render(title: &str, findings: &[Finding], conclusion: &str) -> Str
         if let Some(consequence) = &finding.consequence {
             folded(&mut page, &" ".repeat(INDENT), consequence);
         }
-        if let Some(fix) = &finding.fix {
-            // Never folded: it is there to be copied.
-            page.push_str(&format!("{}→ {}\n", " ".repeat(4), printable(fix)));
+        // Never folded: a command is there to be copied.
+        for command in finding.fix.iter().flat_map(|fix| fix.lines()) {
+            page.extend(["    → ", &printable(command), "\n"]);
         }
     }
     let mut sentence = conclusion.to_owned();

@@ -74,7 +74,7 @@ fn every_ailment_has_its_mark_its_consequence_and_its_cure() {
             |f| f.descriptors.soft = 40,
             "x",
             "descriptors",
-            "1 connection on 4 shards need 41",
+            "one connection to the built-in target needs 50",
             "ulimit -n 4096",
         ),
         (|f| f.local_ports = Some(1_000..=1_099), "!", "local ports", "local_resource", WIDER_PORTS),
@@ -208,4 +208,24 @@ fn this_machine_can_be_examined() {
     let (report, exit) = examine(None);
     assert!(report.lines().count() > 12, "{report}");
     assert_eq!(exit, ExitCode::Passed, "{report}");
+}
+
+#[test]
+fn an_idle_tracker_is_well() {
+    let facts = Facts { conntrack: Some(Conntrack { count: Some(0), limit: 9 }), ..healthy() };
+    let report = report(&facts, &whole_ring(), None);
+    assert_eq!(passage(&report, "ok", "conntrack"), ["ok  conntrack           loaded, and tracks nothing"]);
+}
+
+#[test]
+fn the_smallest_default_run_is_the_one_that_the_preflight_lets_pass() {
+    for soft in 40..60 {
+        let facts = Facts { descriptors: DescriptorLimit { soft, hard: soft }, ..healthy() };
+        let plan = Draft { rate: Some(Rate::per_second(1)), ..Draft::default() }.into_plan().expect("a plan");
+        let url = plan::Url::parse("http://127.0.0.1:1/").expect("a URL");
+        // Of four cores the built-in target has two.
+        let cap = host::default_builtin_connection_cap(&facts, 2);
+        let passes = crate::preflight::check(&plan, &url, 2, cap, &facts, true).is_ok();
+        assert_eq!(exit_code(&facts, &whole_ring(), None) == ExitCode::Passed, passes, "{soft}");
+    }
 }

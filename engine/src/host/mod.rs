@@ -87,6 +87,13 @@ pub struct Conntrack {
     pub limit: u64,
 }
 
+impl Conntrack {
+    /// Whether it tracks anything. Loaded it always may be; without a rule that needs it, it holds nothing.
+    pub fn is_active(self) -> bool {
+        self.count != Some(0)
+    }
+}
+
 impl Facts {
     /// Gathers the facts. Call it after [`raise_descriptor_limit`], so that they say what the run has.
     pub fn gather() -> Self {

@@ -3,7 +3,7 @@
 use plan::{ConnectTo, Draft, Header, Rails, Rate};
 
 use super::*;
-use crate::host::{Conntrack, DescriptorLimit};
+use crate::host::{Conntrack, DescriptorLimit, TimeWaitReuse};
 
 /// A host where nothing stands in the way of a plan of ordinary size.
 fn roomy() -> Facts {
@@ -256,6 +256,8 @@ fn what_may_spoil_the_measurement_is_noted() {
     assert_eq!(checked(draft(), 100, &enough), Ok(Vec::new()));
     let plain = Facts { conntrack: Some(Conntrack { count: None, limit: 262_144 }), ..roomy() };
     assert!(!checked(draft(), 100, &plain).expect("a note")[0].contains("drops packets"));
+    let idle = Facts { conntrack: Some(Conntrack { count: Some(0), limit: 262_144 }), ..roomy() };
+    assert_eq!(checked(draft(), 100, &idle), Ok(Vec::new()), "loaded, and in nobody's way");
     for clock in QUICK_CLOCKS {
         assert!(
             checked(draft(), 100, &Facts { clock_source: Some(clock.into()), ..roomy() }).unwrap().is_empty()
