@@ -43,20 +43,18 @@ mod tests {
 
     #[test]
     fn the_builtin_target_gets_cores_of_its_own_where_there_are_any() {
-        let rows: [(Cores, &[usize], &[usize], &[usize], bool); 6] = [
-            (Cores::All, &[0, 1], &[1], &[0], false),
-            (Cores::All, &[0, 1, 2], &[1, 2], &[0], false),
-            (Cores::All, &[5], &[5], &[5], true),
-            (Cores::Count(1), &[0, 1, 2, 3], &[3], &[0, 1, 2], false),
-            (Cores::Count(2), &[0, 1], &[0, 1], &[0, 1], true),
-            (Cores::List(vec![0]), &[0, 1], &[0], &[1], false),
-        ];
-        for (asked, allowed, engine, target, shared) in rows {
+        let row = |asked: Cores, allowed: &[usize], engine: &[usize], target: &[usize]| {
             let division = divide(&asked, allowed, true);
             assert_eq!(division.engine, engine, "{asked:?}");
             assert_eq!(division.target, target, "{asked:?}");
-            assert_eq!(division.shared, shared, "{asked:?}");
-        }
+            assert_eq!(division.shared, engine == target, "{asked:?}");
+        };
+        row(Cores::All, &[0, 1], &[1], &[0]);
+        row(Cores::All, &[0, 1, 2], &[1, 2], &[0]);
+        row(Cores::All, &[5], &[5], &[5]);
+        row(Cores::Count(1), &[0, 1, 2, 3], &[3], &[0, 1, 2]);
+        row(Cores::Count(2), &[0, 1], &[0, 1], &[0, 1]);
+        row(Cores::List(vec![0]), &[0, 1], &[0], &[1]);
     }
 
     #[test]

@@ -81,7 +81,10 @@ pub fn facts_of(story: &Story<'_>, run: &Run, driven: &Driven) -> RunFacts {
             addresses: story.addresses.iter().map(ToString::to_string).collect(),
         },
         plan: echo(plan, story.connections),
-        environment: Environment { host: story.host.host.clone().unwrap_or_default(), notes: story.notes.clone() },
+        environment: Environment {
+            host: story.host.host.clone().unwrap_or_default(),
+            notes: story.notes.clone(),
+        },
         names: story.names.to_vec(),
         cores: run.cores().iter().map(|core| core.and_then(|core| u32::try_from(core).ok())).collect(),
         connections_limit: u64::from(story.connections),
@@ -105,9 +108,18 @@ fn echo(plan: &Plan, connections: u32) -> PlanEcho {
             (phases(profile.phases()), process, seed)
         }
         Load::Closed(users) => {
-            let spawn = users.spawn_rate.map_or_else(String::new, |rate| format!(", {}/s of them", rate_text(rate)));
+            let spawn =
+                users.spawn_rate.map_or_else(String::new, |rate| format!(", {}/s of them", rate_text(rate)));
             let think = duration_text(users.think_ns);
-            (format!("{} users{spawn}, thinking {think}, for {}", users.count, duration_text(plan.duration_ns)), "users", None)
+            (
+                format!(
+                    "{} users{spawn}, thinking {think}, for {}",
+                    users.count,
+                    duration_text(plan.duration_ns)
+                ),
+                "users",
+                None,
+            )
         }
     };
     PlanEcho { schedule, process: process.to_owned(), seed, settings: settings(plan, connections) }

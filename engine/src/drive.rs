@@ -160,8 +160,9 @@ pub async fn drive(
         None => (None, None),
     };
     let held = orders.is_some();
-    let driven = Driven { ending: Ending::Completed, timeline: Vec::new(), stopped_at: None, rate_changed: false };
-    let mut driver = Driver {
+    let driven =
+        Driven { ending: Ending::Completed, timeline: Vec::new(), stopped_at: None, rate_changed: false };
+    let mut wheel = Driver {
         run,
         words,
         progress,
@@ -173,11 +174,11 @@ pub async fn drive(
         signals: 0,
         last_rate: 0.0,
     };
-    while driver.run.state() != State::Over {
-        step(&mut driver, &mut ticks, &mut interrupts, &mut terminations, &mut hangups, &mut orders).await;
+    while wheel.run.state() != State::Over {
+        step(&mut wheel, &mut ticks, &mut interrupts, &mut terminations, &mut hangups, &mut orders).await;
     }
-    driver.seconds();
-    Ok(driver.driven)
+    wheel.seconds();
+    Ok(wheel.driven)
 }
 
 async fn step(

@@ -113,9 +113,10 @@ pub fn decide(choice: Choice) -> Result<Decision, LaunchError> {
         (Ok(_), Choice::Uring) => {
             Ok(Decision { driver: Driver::Uring, why: "asked for by --io uring".to_owned() })
         }
-        (Ok(_), _) => {
-            Ok(Decision { driver: Driver::Uring, why: "this host allows every ring feature needed".to_owned() })
-        }
+        (Ok(_), _) => Ok(Decision {
+            driver: Driver::Uring,
+            why: "this host allows every ring feature needed".to_owned(),
+        }),
         (Err(refusal), Choice::Uring) => Err(LaunchError::RingRefused { why: refusal.to_string() }),
         (Err(refusal), _) => {
             Ok(Decision { driver: Driver::Epoll, why: format!("io_uring is refused: {refusal}") })

@@ -108,7 +108,10 @@ impl Lines {
             None => return,
             Some(Writer::Stdout) => {
                 let mut stdout = io::stdout().lock();
-                stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush())
+                stdout
+                    .write_all(text.as_bytes())
+                    .and_then(|()| stdout.write_all(b"\n"))
+                    .and_then(|()| stdout.flush())
             }
             Some(Writer::File(file)) => {
                 // One write for each line, so that a reader who follows the file sees whole lines.

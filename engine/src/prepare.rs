@@ -208,7 +208,8 @@ fn closed(plan: &Plan, users: &plan::Users, cells: &[Cells]) -> Result<Vec<Workl
     let spawn = match users.spawn_rate {
         Some(rate) => {
             // As long as it takes until the last user has entered, and a second.
-            let last_ns = u128::from(users.count) * 1_000_000_000_000_000 / u128::from(rate.as_micro().max(1));
+            let last_ns =
+                u128::from(users.count) * 1_000_000_000_000_000 / u128::from(rate.as_micro().max(1));
             let duration_ns = u64::try_from(last_ns).unwrap_or(u64::MAX / 2).saturating_add(1_000_000_000);
             Some(Profile::constant(rate, duration_ns)?)
         }
@@ -233,7 +234,8 @@ fn closed(plan: &Plan, users: &plan::Users, cells: &[Cells]) -> Result<Vec<Workl
         // By users, telescoping, so that the quotas add up exactly.
         let mine = quota.as_mut().map(|quota| {
             let count = entries.len() as u64;
-            let mine = if left == 0 { 0 } else { (u128::from(*quota) * u128::from(count) / u128::from(left)) as u64 };
+            let part = (u128::from(*quota) * u128::from(count)).checked_div(u128::from(left)).unwrap_or(0);
+            let mine = u64::try_from(part).unwrap_or(u64::MAX);
             left -= count;
             *quota -= mine;
             mine

@@ -70,13 +70,11 @@ fn print_schema(name: Option<&str>) -> ExitCode {
         return print(&format!("{}\n", names().replace(", ", "\n"))).unwrap_or(ExitCode::Passed);
     };
     let own = || OWN.iter().find(|(own, _)| *own == name).map(|(_, text)| *text);
-    match report::schema(name).or_else(own) {
-        Some(text) => print(&format!("{}\n", text.trim_end())).unwrap_or(ExitCode::Passed),
-        None => {
-            tell(&format!("error: schema: {} is no document → one of {}\n", plan::quoted(name), names()));
-            ExitCode::Usage
-        }
+    if let Some(text) = report::schema(name).or_else(own) {
+        return print(&format!("{}\n", text.trim_end())).unwrap_or(ExitCode::Passed);
     }
+    tell(&format!("error: schema: {} is no document → one of {}\n", plan::quoted(name), names()));
+    ExitCode::Usage
 }
 
 fn merge_files(asked: &Merge) -> ExitCode {

@@ -15,18 +15,15 @@ use crate::args::{Color, Outputs};
 const HISTORY: usize = 24;
 
 /// How text may look on a stream, by flag and environment.
-pub fn style(color: Color, is_terminal: bool) -> Style {
+pub fn style(choice: Color, is_terminal: bool) -> Style {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let dumb = variable("TERM") == "dumb";
     // https://no-color.org: any value but the empty one.
-    let colour = match color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto if !variable("NO_COLOR").is_empty() => false,
-        Color::Auto if matches!(variable("CLICOLOR_FORCE").as_str(), "" | "0") => is_terminal && !dumb,
-        Color::Auto => true,
-    };
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().map(|name| variable(name)).find(|value| !value.is_empty());
+    let forced = !matches!(variable("CLICOLOR_FORCE").as_str(), "" | "0");
+    let by_itself = variable("NO_COLOR").is_empty() && (forced || (is_terminal && !dumb));
+    let colour = choice == Color::Always || (choice == Color::Auto && by_itself);
+    let locale =
+        ["LC_ALL", "LC_CTYPE", "LANG"].iter().map(|name| variable(name)).find(|value| !value.is_empty());
     let utf8 = locale.is_none_or(|value| {
         let value = value.to_ascii_lowercase();
         value.contains("utf-8") || value.contains("utf8")
@@ -61,7 +58,12 @@ impl Progress {
         } else {
             Mode::Lines { every_s: (outputs.progress_every_ns / 1_000_000_000).max(1) }
         };
-        Self { mode, style: style(outputs.color, terminal), drawn: 0, history: VecDeque::with_capacity(HISTORY) }
+        Self {
+            mode,
+            style: style(outputs.color, terminal),
+            drawn: 0,
+            history: VecDeque::with_capacity(HISTORY),
+        }
     }
 
     /// Shows a second of the run.
@@ -74,7 +76,7 @@ impl Progress {
         let text = match self.mode {
             Mode::Silent => return,
             Mode::Lines { every_s } => {
-                if live.elapsed_s % every_s != 0 {
+                if !live.elapsed_s.is_multiple_of(every_s) {
                     return;
                 }
                 format!("{}\n", progress_line(&live, self.style))

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clock::{Clock, OsClock, rfc3339, wall_time};
 use plan::{Load, Plan, Url};
@@ -101,11 +102,7 @@ pub fn run(arguments: RunArguments) -> ExitCode {
     }
 }
 
-fn carry_out(
-    plan: Plan,
-    thresholds: &[verdict::Threshold],
-    outputs: &Outputs,
-) -> Result<ExitCode, RunError> {
+fn carry_out(plan: Plan, thresholds: &[verdict::Threshold], outputs: &Outputs) -> Result<ExitCode, RunError> {
     let mut ndjson = outputs.ndjson.as_ref().map(Lines::open).transpose()?;
     let mut progress = Progress::new(outputs);
     let stage = set_up(plan)?;
@@ -128,7 +125,7 @@ fn carry_out(
         duration_ns: stage.plan.count.is_none().then_some(stage.plan.duration_ns),
         max_lag_p99_ns: stage.plan.max_lag.second_p99_ns,
     };
-    let (driven, started_at) = drive_to_end(&mut run, &words, &mut progress, ndjson.as_mut(), outputs)?;
+    let (course, started_at) = drive_to_end(&mut run, &words, &mut progress, ndjson.as_mut(), outputs)?;
     progress.clear();
     let mut story = Story {
         plan: &stage.plan,
@@ -145,9 +142,12 @@ fn carry_out(
     };
     if let Some(builtin) = stage.builtin {
         let truth = builtin.stop();
-        story.notes.push(format!("the built-in target counted {} requests on {} connections", truth.requests, truth.connects));
+        story.notes.push(format!(
+            "the built-in target counted {} requests on {} connections",
+            truth.requests, truth.connects
+        ));
     }
-    Ok(conclude(&run, driven, &story, thresholds, outputs, ndjson))
+    Ok(conclude(&run, course, &story, thresholds, outputs, ndjson))
 }
 
 fn set_up(plan: Plan) -> Result<Stage, RunError> {
@@ -205,7 +205,10 @@ fn set_up(plan: Plan) -> Result<Stage, RunError> {
 }
 
 fn start_builtin(division: &Division, notes: &mut Vec<String>) -> Result<target::Handle, RunError> {
-    let config = target::Config { threads: target::Threads::Pinned(division.target.clone()), ..target::Config::default() };
+    let config = target::Config {
+        threads: target::Threads::Pinned(division.target.clone()),
+        ..target::Config::default()
+    };
     let handle = target::start(config)?;
     if division.shared {
         notes.push("the built-in target shares its cores with the engine: both are slower for it".to_owned());
@@ -253,7 +256,8 @@ fn drive_to_end(
     ndjson: Option<&mut Lines>,
     outputs: &Outputs,
 ) -> Result<(Driven, String), RunError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
     let driven = runtime.block_on(async {
         let door = match &outputs.control {
             Some(path) => Some(control::open(path).map_err(RunError::Control)?),
@@ -266,7 +270,7 @@ fn drive_to_end(
     })?;
     // The wall clock is read once; the start is as long ago as the monotonic clock says.
     let ago = run.start().map_or(0, |start| OsClock.now().nanos_since(start.plus_nanos(words.warmup_ns)));
-    let started_at = rfc3339(wall_time().saturating_sub(std::time::Duration::from_nanos(ago)));
+    let started_at = rfc3339(wall_time().saturating_sub(Duration::from_nanos(ago)));
     Ok((driven, started_at))
 }
 
@@ -280,12 +284,11 @@ fn conclude(
 ) -> ExitCode {
     let facts = facts_of(story, run, &driven);
     let totals = run.collector().totals();
-    let micro = |count: u64, seconds: f64| if seconds > 0.0 { (count as f64 * 1e6 / seconds) as u64 } else { 0 };
     let mut judged = judge(
         &Facts {
             totals,
-            sent_micro_tps: micro(totals.counters.sent, facts.run.duration_s),
-            completed_micro_tps: micro(totals.counters.completed(), facts.run.elapsed_s),
+            sent_micro_tps: micro_tps(totals.counters.sent, facts.run.duration_s),
+            completed_micro_tps: micro_tps(totals.counters.completed(), facts.run.elapsed_s),
             lag_p99_of_worst_second_ns: run.collector().lag_p99_worst_ns(),
             max_lag: story.plan.max_lag,
             ending: driven.ending,
@@ -307,6 +310,13 @@ fn conclude(
     judged.exit_code
 }
 
+/// `count` in `seconds`, as millionths per second.
+fn micro_tps(count: u64, seconds: f64) -> u64 {
+    let ns = Duration::from_secs_f64(seconds).as_nanos();
+    let micro = (u128::from(count) * 1_000_000_000_000_000).checked_div(ns).unwrap_or(0);
+    u64::try_from(micro).unwrap_or(u64::MAX)
+}
+
 /// Findings that only the engine can make.
 fn add_findings(run: &Run, driven: &Driven, plan: &Plan, judged: &mut Verdict) {
     if let Some(error) = run.failure() {
@@ -315,9 +325,11 @@ fn add_findings(run: &Run, driven: &Driven, plan: &Plan, judged: &mut Verdict) {
     }
     let totals = run.collector().totals();
     let counted = totals.counters.scheduled + totals.warmup.scheduled;
-    let undisturbed = driven.ending == Ending::Completed && driven.stopped_at.is_none() && !driven.rate_changed;
+    let undisturbed =
+        driven.ending == Ending::Completed && driven.stopped_at.is_none() && !driven.rate_changed;
     if let Some(asked) = expected_arrivals(plan).filter(|asked| undisturbed && *asked != counted) {
-        judged.add(ExitCode::AuditMismatch, format!("the plan has {asked} arrivals, {counted} were scheduled"));
+        judged
+            .add(ExitCode::AuditMismatch, format!("the plan has {asked} arrivals, {counted} were scheduled"));
     }
 }
 
@@ -367,7 +379,8 @@ fn print_summary(summary: &Summary, files: &[String], outputs: &Outputs, judged:
 
 /// A run id for people: 8 hexadecimal digits, different for each start of a program on a machine.
 fn new_run_id() -> String {
-    let mut mixed = (wall_time().as_nanos() as u64) ^ (u64::from(std::process::id()) << 32);
+    let mut mixed = (wall_time().as_secs() << 30 | u64::from(wall_time().subsec_nanos()))
+        ^ (u64::from(std::process::id()) << 32);
     // The finalizer of SplitMix64 (Steele, Lea, Flood 2014), so that near starts do not look alike.
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

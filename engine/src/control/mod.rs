@@ -53,8 +53,9 @@ impl Drop for Guard {
 /// The path is in use by a living engine, is no socket, or cannot be bound.
 pub fn open(path: &Path) -> io::Result<(Guard, Door)> {
     clear_stale(path)?;
-    let listener = UnixListener::bind(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", path.display())))?;
+    let listener = UnixListener::bind(path).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {}: {error}", path.display()))
+    })?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     let (orders_in, orders) = mpsc::channel(CLIENTS_MAX);
     let (intervals, _) = broadcast::channel(BACKLOG);

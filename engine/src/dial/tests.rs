@@ -99,6 +99,12 @@ fn redirections_decide_what_is_resolved_and_what_the_rails_see() {
     let to_public = plan(draft("::8.8.8.8:"));
     let refused = dial_with(&to_public, &url("http://127.0.0.1/"), unresolved, unasked);
     assert_eq!(refused.expect_err("public").exit_code(), ExitCode::Refused);
+    // Whoever owns the URL's host does not own what the redirection names instead.
+    let mut owned = draft("shop.example::8.8.8.8:");
+    owned.rails.own_hosts.push(Host::parse("shop.example").unwrap());
+    let refused = dial_with(&plan(owned), &url("http://shop.example/"), unresolved, unasked);
+    let refused = refused.expect_err("public").to_string();
+    assert!(refused.contains("--i-own 8.8.8.8"), "{refused}");
     let to_name = plan(draft("::other.example:"));
     let nowhere =
         |_: &str, _: u16| Err(io::Error::other("failed to lookup address information: no such name"));

@@ -219,6 +219,8 @@ mod tests {
             ("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
             ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "1073741824\n"),
             ("/sys/fs/cgroup/memory/memory.usage_in_bytes", "73741824\n"),
+            // A group of the same name further inside is another one.
+            ("/sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes", "1\n"),
             ("/sys/fs/cgroup/memory/memory.stat", "inactive_file 7\ntotal_inactive_file 1000\n"),
         ]);
         assert_eq!(
@@ -261,6 +263,7 @@ mod tests {
                 ("/proc/self/cgroup", "0::/../../other\n"),
                 ("/proc/self/mountinfo", MOUNT_2),
                 ("/sys/fs/cgroup/memory.max", "1\n"),
+                ("/sys/fs/cgroup/../../other/memory.max", "1\n"),
             ],
             &[
                 ("/proc/self/cgroup", "nonsense\n0::/\n"),

@@ -114,6 +114,23 @@ fn too_little_memory_is_refused() {
 }
 
 #[test]
+fn the_builtin_target_takes_memory_too() {
+    let plan = draft().into_plan().expect("a plan");
+    let url = Url::parse("http://127.0.0.1:1/").expect("a URL");
+    let alone = plan.needs(2, 100).memory_bytes;
+    let target = BUILTIN_MEMORY_BASE + 100 * BUILTIN_MEMORY_PER_CONNECTION;
+    for (available, builtin, passes) in [
+        (alone, false, true),
+        (alone - 1, false, false),
+        (alone + target, true, true),
+        (alone + target - 1, true, false),
+    ] {
+        let facts = Facts { memory_available_bytes: Some(available), ..roomy() };
+        assert_eq!(check(&plan, &url, 2, 100, &facts, builtin).is_ok(), passes, "{available} {builtin}");
+    }
+}
+
+#[test]
 fn cores_that_are_not_ours_are_refused() {
     let asking = |text: &str| Draft { cores: Cores::parse(text).expect(text), ..draft() };
     for text in ["all", "1", "4", "0-3", "1,3"] {
@@ -217,6 +234,29 @@ fn a_short_peak_is_noted_but_not_taken_for_a_minute_of_it() {
     );
     let longer = message(checked(peak("5s:4000,5s:4000,5s:0,100s:0"), 100, &never));
     assert!(longer.starts_with("40,000 connections closed within a minute"), "{longer}");
+}
+
+#[test]
+fn the_busiest_minute_counts_wherever_it_lies() {
+    let never = Facts { time_wait_reuse: Some(TimeWaitReuse::Never), ..roomy() };
+    let phase = |from: u64, to: u64| schedule::Phase {
+        duration_ns: 100_000_000_000,
+        from: Rate::per_second(from),
+        to: Rate::per_second(to),
+    };
+    // Of a ramp of 100 s between 0 and 700/s, the minute at the high end has 29,400 arrivals, the next 60 s 5,600.
+    for phases in [
+        vec![phase(700, 0)],
+        vec![phase(0, 700)],
+        vec![phase(1, 1), phase(700, 0), phase(1, 1)],
+        vec![phase(1, 1), phase(0, 700), phase(1, 1)],
+    ] {
+        let shown = format!("{phases:?}");
+        let stages = Some(schedule::Profile::new(phases).expect("a profile"));
+        let ramp = Draft { stages, rate: None, duration_ns: None, close_after: Some(1), ..draft() };
+        let refused = message(checked(ramp, 100, &never));
+        assert!(refused.starts_with("29,4"), "{shown}: {refused}");
+    }
 }
 
 #[test]

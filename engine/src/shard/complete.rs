@@ -102,11 +102,11 @@ impl<I: Io> Shard<I> {
         if let Some(at) = exchange.first_byte {
             recorder.first_byte(at.nanos_since(exchange.sent));
         }
-        if !self.settings.fail_status.contains(response.status) {
-            recorder.ok(NAME, response_ns, service_ns, response.status);
-        } else {
+        if self.settings.fail_status.contains(response.status) {
             recorder.failed(NAME, ErrorClass::Status, response_ns, Some(service_ns));
             recorder.status(response.status);
+        } else {
+            recorder.ok(NAME, response_ns, service_ns, response.status);
         }
         self.user_ended(exchange.user, 0);
         let connection = &mut self.connections[conn.index as usize];
@@ -157,7 +157,8 @@ impl<I: Io> Shard<I> {
         let now = self.now;
         let warmup = usize::from(now < self.origin);
         let connection = &mut self.connections[conn.index as usize];
-        let (State::Handshaking { tls_since, .. }, Stack::Tls(stack)) = (connection.state, &connection.stack) else {
+        let (State::Handshaking { tls_since, .. }, Stack::Tls(stack)) = (connection.state, &connection.stack)
+        else {
             return;
         };
         if !stack.session.is_established() {

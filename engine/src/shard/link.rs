@@ -89,7 +89,10 @@ impl Link {
     pub(super) fn report(&mut self, report: Report) {
         // Invariant: the queue holds more than there are snapshots. A control thread that is gone needs none.
         let pushed = self.reports.push(report);
-        assert!(pushed.is_ok() || self.reports.is_abandoned(), "the report queue holds every snapshot there is");
+        assert!(
+            pushed.is_ok() || self.reports.is_abandoned(),
+            "the report queue holds every snapshot there is"
+        );
     }
 }
 

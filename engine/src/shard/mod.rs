@@ -123,8 +123,9 @@ impl<I: Io> Shard<I> {
         let limits = settings.driver_limits();
         let request = io.prepare(settings.request.to_vec().into_boxed_slice());
         let now = io.now();
-        let connections =
-            (0..limits.connections).map(|index| Connection::vacant(index, settings.response_limits)).collect();
+        let connections = (0..limits.connections)
+            .map(|index| Connection::vacant(index, settings.response_limits))
+            .collect();
         let recorder = |warmup| {
             let mut recorder = Recorder::new(settings.node, settings.shard, settings.names);
             recorder.set_warmup(warmup);

@@ -65,7 +65,8 @@ impl Smoother {
         if self.virtual_now >= self.last && !late {
             self.virtual_now = now;
         } else {
-            let reached = if self.virtual_now >= self.last { planned.max(self.virtual_now) } else { self.virtual_now };
+            let reached =
+                if self.virtual_now >= self.last { planned.max(self.virtual_now) } else { self.virtual_now };
             self.virtual_now = reached.plus_nanos(2 * elapsed).min(now);
         }
         self.last = now;

@@ -192,7 +192,17 @@ impl<I: Io> Shard<I> {
 /// Whether this machine itself refused: no descriptor, no port, no memory. Never the target's fault.
 pub(super) fn is_local(errno: Errno) -> bool {
     use rustix::io::Errno as Code;
-    [Code::MFILE, Code::NFILE, Code::ADDRNOTAVAIL, Code::NOMEM, Code::ADDRINUSE, Code::PERM, Code::AGAIN, Code::NOSPC, Code::AFNOSUPPORT]
-        .iter()
-        .any(|code| code.raw_os_error() == errno.0)
+    [
+        Code::MFILE,
+        Code::NFILE,
+        Code::ADDRNOTAVAIL,
+        Code::NOMEM,
+        Code::ADDRINUSE,
+        Code::PERM,
+        Code::AGAIN,
+        Code::NOSPC,
+        Code::AFNOSUPPORT,
+    ]
+    .iter()
+    .any(|code| code.raw_os_error() == errno.0)
 }

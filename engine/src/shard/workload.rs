@@ -98,9 +98,9 @@ impl Workload {
     /// Takes the next piece of work.
     pub(crate) fn take(&mut self, start: Timestamp) -> Option<Due> {
         match self {
-            Self::Open(arrivals) => arrivals
-                .next()
-                .map(|arrival| Due { intended: start.plus_nanos(arrival.due_ns), user: NONE }),
+            Self::Open(arrivals) => {
+                arrivals.next().map(|arrival| Due { intended: start.plus_nanos(arrival.due_ns), user: NONE })
+            }
             Self::Closed(users) => users.take(start),
         }
     }
