@@ -110,6 +110,11 @@ impl SimIo {
         self.places.len() - self.free.len()
     }
 
+    /// The process does not run for so long, while the world goes on.
+    pub fn freeze(&mut self, nanos: u64) {
+        self.world.advance(self.world.now.plus_nanos(nanos));
+    }
+
     /// Ends the simulation: what the shard has not closed closes now, and the peers learn of it.
     ///
     /// # Panics

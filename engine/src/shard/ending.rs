@@ -117,10 +117,12 @@ impl<I: Io> Shard<I> {
         self.stopped = true;
         match self.phase {
             Phase::Warming | Phase::Armed => self.finish(),
-            Phase::Running | Phase::Draining { .. } => {
+            Phase::Running => {
                 self.drop_waiting(DropReason::Interrupted);
                 self.phase = Phase::Draining { until: self.now.plus_nanos(self.settings.grace_ns) };
             }
+            // The grace has begun: another stop does not begin it anew.
+            Phase::Draining { .. } => self.drop_waiting(DropReason::Interrupted),
             Phase::Done => {}
         }
     }

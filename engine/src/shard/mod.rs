@@ -227,6 +227,8 @@ impl<I: Io> Shard<I> {
     fn obey(&mut self) {
         while let Some(command) = self.link.command() {
             match command {
+                // Only what has not begun can: a stop may have been quicker than the start.
+                Command::Start { .. } if !matches!(self.phase, Phase::Warming | Phase::Armed) => {}
                 Command::Start { at } => {
                     self.start = at;
                     self.origin = at.plus_nanos(self.settings.warmup_ns);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clock::{NANOS_PER_SECOND, Timestamp};
-use measure::{DropReason, ErrorClass, Latency, Totals};
+use measure::{DropReason, ErrorClass, Latency, Snapshot, Totals};
 use schedule::{Arrivals, Cells, Process, Profile, Rate};
 
 use super::link::{Command, Control, Report, pair};
@@ -13,6 +13,8 @@ use super::workload::{Users, Workload};
 use super::{FailStatus, Phase, Settings, Shard};
 use crate::io::Errno;
 use crate::io::sim::{DelayLaw, HttpServer, LocalRefusal, Network, Quirk, SimIo, Truth};
+
+mod ending;
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = NANOS_PER_SECOND;
@@ -30,8 +32,21 @@ struct Lab {
     rate: u64,
     duration_ns: u64,
     users: Option<Users2>,
-    stop_at_ns: Option<u64>,
-    abort_at_ns: Option<u64>,
+    /// How many arrivals the plan has at most.
+    limit: Option<u64>,
+    /// What happens from outside, and when: offsets from the start, rising.
+    acts: Vec<(u64, Act)>,
+}
+
+/// Something that happens to a shard from outside.
+#[derive(Clone)]
+enum Act {
+    /// The control thread says so.
+    Tell(Command),
+    /// The process does not run for so long.
+    Freeze(u64),
+    /// The control thread gives no emptied snapshot back for so long.
+    Withhold(u64),
 }
 
 #[derive(Copy, Clone)]
@@ -43,6 +58,8 @@ struct Users2 {
 
 struct Outcome {
     totals: Totals,
+    /// Each sealed snapshot: from, until, and what was scheduled in it.
+    sealed: Vec<(u64, u64, u64)>,
     truth: Truth,
     start: Timestamp,
     asked: u64,
@@ -87,8 +104,8 @@ impl Lab {
             rate,
             duration_ns,
             users: None,
-            stop_at_ns: None,
-            abort_at_ns: None,
+            limit: None,
+            acts: Vec::new(),
         }
     }
 
@@ -108,48 +125,64 @@ impl Lab {
         });
         let workload = match self.users {
             Some(users) => Workload::Closed(Users::new(vec![0; users.count], users.think_ns, users.requests)),
-            None => Workload::Open(Arrivals::new(
-                Arc::new(profile.clone().expect("the open model has a profile")),
-                Process::Deterministic,
-                &Cells::all(),
-            )),
+            None => {
+                let profile = Arc::new(profile.clone().expect("the open model has a profile"));
+                let arrivals = Arrivals::new(profile, Process::Deterministic, &Cells::all());
+                Workload::Open(match self.limit {
+                    Some(count) => arrivals.with_limit(count),
+                    None => arrivals,
+                })
+            }
         };
         let (link, mut control) = pair(1);
         let start = Timestamp::from_nanos(BOOT + LEAD);
         let mut shard = Shard::new(io, self.settings.clone(), workload, link);
-        let mut totals = Totals::new(1);
+        let mut heard = Heard { totals: Totals::new(1), sealed: Vec::new(), kept: Vec::new() };
         shard.open_warm();
         assert!(control.tell(Command::Start { at: start }));
-        let mut told = (self.stop_at_ns, self.abort_at_ns);
+        let mut acts = self.acts.into_iter().peekable();
+        let mut withheld_until = Timestamp::ZERO;
         while shard.phase != Phase::Done {
             shard.turn().expect("the simulated driver does not break");
-            if told.0.is_some_and(|at| shard.now >= start.plus_nanos(at)) {
-                told.0 = None;
-                assert!(control.tell(Command::Stop));
+            while let Some((_, act)) = acts.next_if(|(at, _)| shard.now >= start.plus_nanos(*at)) {
+                match act {
+                    Act::Tell(command) => assert!(control.tell(command)),
+                    Act::Freeze(ns) => shard.io.freeze(ns),
+                    Act::Withhold(ns) => withheld_until = shard.now.plus_nanos(ns),
+                }
             }
-            if told.1.is_some_and(|at| shard.now >= start.plus_nanos(at)) {
-                told.1 = None;
-                assert!(control.tell(Command::Abort));
-            }
-            drain(&mut control, &mut totals);
+            heard.drain(&mut control, shard.now < withheld_until);
         }
-        drain(&mut control, &mut totals);
+        heard.drain(&mut control, false);
         assert_eq!(shard.io.open_count(), 0, "connections left open");
         let truth = shard.io.finish();
+        let Heard { totals, sealed, .. } = heard;
         let asked = profile.as_ref().map_or(0, Profile::arrival_count);
-        Outcome { totals, truth, start, asked, profile }
+        Outcome { totals, sealed, truth, start, asked, profile }
     }
 }
 
-fn drain(control: &mut Control, totals: &mut Totals) {
-    while let Some(report) = control.report() {
-        match report {
-            Report::Ready { .. } => {}
-            Report::Sealed(mut snapshot) | Report::Warmup(mut snapshot) => {
-                totals.absorb(&snapshot);
+/// The control thread's side of a simulated run.
+struct Heard {
+    totals: Totals,
+    sealed: Vec<(u64, u64, u64)>,
+    kept: Vec<Box<Snapshot>>,
+}
+
+impl Heard {
+    fn drain(&mut self, control: &mut Control, withhold: bool) {
+        while let Some(report) = control.report() {
+            if let Report::Sealed(mut snapshot) | Report::Warmup(mut snapshot) = report {
+                self.totals.absorb(&snapshot);
+                if !snapshot.warmup {
+                    self.sealed.push((snapshot.from_ns, snapshot.until_ns, snapshot.counters.scheduled));
+                }
                 snapshot.clear();
-                control.give_back(snapshot);
+                self.kept.push(snapshot);
             }
+        }
+        if !withhold {
+            self.kept.drain(..).for_each(|empty| control.give_back(empty));
         }
     }
 }
@@ -346,7 +379,7 @@ fn what_this_machine_refuses_is_never_the_targets_fault() {
 fn a_stop_sends_nothing_more_and_waits_for_what_is_in_flight() {
     let mut lab = Lab::new(1_000, 10 * SECOND);
     lab.server.delay = DelayLaw::Fixed(50 * MS);
-    lab.stop_at_ns = Some(SECOND);
+    lab.acts = vec![(SECOND, Act::Tell(Command::Stop))];
     let outcome = lab.run();
     let counters = &outcome.check("stop").totals.counters;
     assert_eq!(counters.cut_off, 0);
@@ -360,7 +393,7 @@ fn an_abort_cuts_off_what_is_in_flight() {
     let mut lab = Lab::new(1_000, 10 * SECOND);
     lab.server.delay = DelayLaw::Fixed(5 * SECOND);
     lab.settings.connections = 8;
-    lab.abort_at_ns = Some(SECOND);
+    lab.acts = vec![(SECOND, Act::Tell(Command::Abort))];
     let outcome = lab.run();
     let counters = &outcome.check("abort").totals.counters;
     assert_eq!(counters.cut_off, 8);

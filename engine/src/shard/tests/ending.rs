@@ -1,0 +1,33 @@
+//! How runs end: stops, aborts, counts; nothing is sent after them and nothing is lost in them.
+
+use super::*;
+
+#[test]
+fn a_start_that_comes_behind_a_stop_starts_nothing() {
+    let (link, mut control) = pair(1);
+    let lab = Lab::new(1_000, SECOND);
+    let mut io = SimIo::new(lab.settings.driver_limits(), lab.network.clone());
+    io.listen(address(), lab.server.clone());
+    let profile = Profile::constant(Rate::per_second(1_000), SECOND).expect("a valid profile");
+    let arrivals = Arrivals::new(Arc::new(profile), Process::Deterministic, &Cells::all());
+    let mut shard = Shard::new(io, lab.settings.clone(), Workload::Open(arrivals), link);
+    shard.turn().expect("the simulated driver does not break");
+    assert_eq!(shard.phase, Phase::Armed);
+    assert!(control.tell(Command::Stop));
+    assert!(control.tell(Command::Start { at: Timestamp::from_nanos(BOOT + LEAD) }));
+    shard.turn().expect("the simulated driver does not break");
+    assert_eq!(shard.phase, Phase::Done);
+    assert!(shard.io.finish().requests.is_empty());
+}
+
+#[test]
+fn a_second_stop_does_not_prolong_the_grace() {
+    let mut lab = Lab::new(100, SECOND).quirk(Quirk::Mute);
+    lab.settings.timeout_ns = 100 * SECOND;
+    lab.settings.grace_ns = SECOND;
+    lab.acts = [1_100, 1_500, 1_900].map(|at| (at * MS, Act::Tell(Command::Stop))).into();
+    let outcome = lab.run();
+    outcome.check("stops");
+    let (_, until, _) = *outcome.sealed.last().expect("a last snapshot");
+    assert!(until <= 2 * SECOND + 21 * MS, "the run lasted until {until} ns");
+}
