@@ -118,6 +118,7 @@ impl<I: Io> Shard<I> {
         match self.phase {
             Phase::Warming | Phase::Armed => self.finish(),
             Phase::Running => {
+                self.drop_due();
                 self.drop_waiting(DropReason::Interrupted);
                 self.phase = Phase::Draining { until: self.now.plus_nanos(self.settings.grace_ns) };
             }
@@ -131,9 +132,23 @@ impl<I: Io> Shard<I> {
     pub(super) fn abort(&mut self) {
         self.stopped = true;
         if self.phase != Phase::Done {
+            self.drop_due();
             self.drop_waiting(DropReason::Interrupted);
             self.cut_off();
             self.finish();
+        }
+    }
+
+    /// Counts the arrivals that are due by now and were not reached: the shard was late for them, and they will
+    /// never be sent. Before the start and after the end there are none.
+    fn drop_due(&mut self) {
+        let now = self.now;
+        while self.workload.next_due(self.start).is_some_and(|due| due <= now && due < self.end) {
+            let Some(due) = self.workload.take(self.start) else { return };
+            let recorder = self.recorder(due.intended < self.origin);
+            recorder.scheduled(1);
+            recorder.lag(now.nanos_since(due.intended));
+            recorder.dropped(DropReason::Interrupted);
         }
     }
 

@@ -31,3 +31,21 @@ fn a_second_stop_does_not_prolong_the_grace() {
     let (_, until, _) = *outcome.sealed.last().expect("a last snapshot");
     assert!(until <= 2 * SECOND + 21 * MS, "the run lasted until {until} ns");
 }
+
+/// The shard was held up when the stop came: what was due by then counts, late as it is.
+#[test]
+fn what_is_due_when_a_stop_comes_is_counted() {
+    for command in [Command::Stop, Command::Abort] {
+        let case = format!("{command:?}");
+        let mut lab = Lab::new(1_000, 10 * SECOND);
+        lab.acts = vec![(SECOND, Act::Tell(command)), (SECOND, Act::Freeze(SECOND / 2))];
+        let outcome = lab.run();
+        let counters = &outcome.check(&case).totals.counters;
+        assert!((1_500..=1_501).contains(&counters.scheduled), "{case}: {}", counters.scheduled);
+        let interrupted = outcome.dropped(DropReason::Interrupted);
+        assert!((498..=501).contains(&interrupted), "{case}: {interrupted}");
+        let lag = outcome.totals.latency(Latency::Lag);
+        assert_eq!(lag.count(), counters.scheduled, "{case}");
+        within(&case, lag.max_ns(), 500.0, 2.0);
+    }
+}
