@@ -11,7 +11,7 @@ use measure::{DropReason, ErrorClass};
 use super::link::Report;
 use super::{NAME, Phase, Shard};
 use crate::conn::State;
-use crate::io::Io;
+use crate::io::{ConnId, Io};
 
 impl<I: Io> Shard<I> {
     /// Ends what has reached its deadline.
@@ -28,36 +28,33 @@ impl<I: Io> Shard<I> {
             if !self.has_expired(arrival.intended) {
                 break;
             }
-            // A connection attempt that is still unanswered takes its arrival with it.
-            if self.abandon_attempt() {
-                continue;
-            }
-            if let Some(arrival) = self.waiting.pop() {
+            // An attempt that stayed unanswered for as long as the arrival waited takes it with it. A younger one
+            // may still come through, for those behind.
+            let reached = arrival.reached;
+            if self.oldest_attempt().is_some_and(|(_, since)| since <= reached) {
+                self.abandon_oldest_attempt();
+            } else if let Some(arrival) = self.waiting.pop() {
                 self.drop_arrival(arrival.user, arrival.warmup, DropReason::Expired);
             }
         }
-        while let Some(&(_, since)) = self.opening.front() {
-            if !self.has_expired(since) || !self.abandon_attempt() {
-                break;
-            }
+        while self.oldest_attempt().is_some_and(|(_, since)| self.has_expired(since)) {
+            self.abandon_oldest_attempt();
         }
     }
 
-    /// Gives up the oldest connection attempt that is still under way; `false` when there is none.
-    fn abandon_attempt(&mut self) -> bool {
-        while let Some((conn, _)) = self.opening.pop_front() {
-            let connection = &self.connections[conn.index as usize];
-            if connection.id != conn {
-                continue;
-            }
-            match connection.state {
-                State::Connecting { .. } => self.break_off(conn, ErrorClass::ConnectTimeout),
-                State::Handshaking { .. } => self.break_off(conn, ErrorClass::TlsTimeout),
-                State::Vacant | State::Idle | State::Busy { .. } => continue,
-            }
-            return true;
+    /// The oldest connection attempt that is under way, and since when.
+    fn oldest_attempt(&mut self) -> Option<(ConnId, Timestamp)> {
+        self.forget_opened();
+        self.opening.front().copied()
+    }
+
+    fn abandon_oldest_attempt(&mut self) {
+        if let Some((conn, _)) = self.oldest_attempt() {
+            let handshaking =
+                matches!(self.connections[conn.index as usize].state, State::Handshaking { .. });
+            let class = if handshaking { ErrorClass::TlsTimeout } else { ErrorClass::ConnectTimeout };
+            self.break_off(conn, class);
         }
-        false
     }
 
     /// Moves on to the next phase when this one is over.

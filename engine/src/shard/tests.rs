@@ -15,6 +15,7 @@ use crate::io::Errno;
 use crate::io::sim::{DelayLaw, HttpServer, LocalRefusal, Network, Quirk, SimIo, Truth};
 
 mod ending;
+mod pressure;
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = NANOS_PER_SECOND;

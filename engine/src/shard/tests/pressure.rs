@@ -1,0 +1,22 @@
+//! More work than connections: who waits, who is dropped, and what becomes of attempts to connect.
+
+use super::*;
+
+/// An arrival that waited for a busy pool must not take a young attempt to connect with it: where handshakes
+/// last longer than the gap between arrivals, no attempt would ever come through.
+#[test]
+fn an_expiring_arrival_leaves_younger_attempts_alone() {
+    let mut lab = Lab::new(1_000, 3 * SECOND);
+    lab.network.latency_ns = 20 * MS;
+    lab.settings.connections = 4;
+    lab.settings.close_after = Some(1);
+    lab.settings.timeout_ns = 500 * MS;
+    lab.settings.grace_ns = 500 * MS;
+    lab.server.delay = DelayLaw::Fixed(100 * MS);
+    let outcome = lab.run();
+    let counters = &outcome.check("overload").totals.counters;
+    assert_eq!(outcome.errors(ErrorClass::ConnectTimeout), 0);
+    assert!(counters.sent >= 100, "{} of four connections' requests left", counters.sent);
+    assert_eq!(outcome.truth.requests.len() as u64, counters.sent, "all attempts came through");
+    assert!(outcome.dropped(DropReason::Expired) > 2_000);
+}
