@@ -18,7 +18,7 @@ use crate::conn::{Stack, State};
 use crate::io::{ConnId, Errno, Io};
 
 /// After a connect that failed, a user of the closed model pauses at least this long, so that a dead target
-/// is not stormed with connects: 100 ms.
+/// is not stormed with connects: 100 ms. Likewise after a request that found no room, which takes no time.
 pub(super) const FAILED_CONNECT_PAUSE_NS: u64 = 100_000_000;
 
 impl<I: Io> Shard<I> {
@@ -78,7 +78,11 @@ impl<I: Io> Shard<I> {
     /// Counts an arrival that will never be sent.
     pub(super) fn drop_arrival(&mut self, user: u32, warmup: bool, reason: DropReason) {
         self.recorder(warmup).dropped(reason);
-        self.user_ended(user, 0);
+        let pause_ns = match reason {
+            DropReason::QueueFull | DropReason::LocalResource => FAILED_CONNECT_PAUSE_NS,
+            DropReason::Expired | DropReason::Late | DropReason::Interrupted => 0,
+        };
+        self.user_ended(user, pause_ns);
     }
 
     /// Lets the closed model's user go on; nothing in the open model.

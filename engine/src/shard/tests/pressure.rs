@@ -20,3 +20,15 @@ fn an_expiring_arrival_leaves_younger_attempts_alone() {
     assert_eq!(outcome.truth.requests.len() as u64, counters.sent, "all attempts came through");
     assert!(outcome.dropped(DropReason::Expired) > 2_000);
 }
+
+#[test]
+fn a_user_whose_request_is_dropped_pauses() {
+    let mut lab = Lab::new(0, SECOND).quirk(Quirk::Mute);
+    lab.settings.connections = 1;
+    lab.settings.waiting_capacity = 1;
+    lab.settings.grace_ns = 100 * MS;
+    lab.users = Some(Users2 { count: 4, think_ns: 0, requests: None });
+    let outcome = lab.run();
+    let counters = &outcome.check("full").totals.counters;
+    assert!(counters.scheduled <= 2 + 2 * 11, "{} requests by two users in a second", counters.scheduled);
+}
