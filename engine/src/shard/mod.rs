@@ -183,6 +183,8 @@ impl<I: Io> Shard<I> {
         self.complete();
         self.release();
         self.expire();
+        // Most turns find nothing to open; but a table that was full may have room by now.
+        self.open_for_waiting();
         self.settle();
         Ok(())
     }

@@ -164,7 +164,8 @@ impl<I: Io> Shard<I> {
                 Ok(()) => {}
                 Err(errno) => {
                     if !is_local(errno) {
-                        // The driver's table is full of connections that are still closing.
+                        // The driver's table is full of connections that are still closing; the next turn tries
+                        // again.
                         return;
                     }
                     let Some(arrival) = self.waiting.pop() else { return };

@@ -32,3 +32,17 @@ fn a_user_whose_request_is_dropped_pauses() {
     let counters = &outcome.check("full").totals.counters;
     assert!(counters.scheduled <= 2 + 2 * 11, "{} requests by two users in a second", counters.scheduled);
 }
+
+/// Every place of the driver's table is still being closed: the arrival waits for one, not for the next arrival.
+#[test]
+fn a_full_table_is_tried_again() {
+    let mut lab = Lab::new(1, 2 * SECOND);
+    lab.network.refusals = vec![LocalRefusal {
+        from: Timestamp::ZERO,
+        until: Timestamp::from_nanos(BOOT + LEAD + 50 * MS),
+        errno: Errno(rustix::io::Errno::NOBUFS.raw_os_error()),
+    }];
+    let outcome = lab.run();
+    assert_eq!(outcome.check("table").totals.counters.ok, 2);
+    within("table", outcome.totals.latency(Latency::Response).max_ns(), 60.0, 15.0);
+}
