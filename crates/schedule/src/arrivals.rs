@@ -101,6 +101,15 @@ impl Arrivals {
         self.head
     }
 
+    /// Whether a limit, or the want of cells, ends the plan here whatever the rate will be. Where only the
+    /// profile ends it, a raised rate may bring more.
+    pub fn is_spent(&self) -> bool {
+        match &self.source {
+            Source::Slots(slots) => slots.current().is_none(),
+            Source::Poisson(poisson) => poisson.current().is_none(),
+        }
+    }
+
     /// Follows `profile` from the current position on: what was yielded stays, what is left moves.
     ///
     /// The new profile must equal the old one up to now, as [`Profile::with_rate_from`] makes it. Should a

@@ -106,9 +106,9 @@ impl Workload {
     }
 
     /// Whether no work will ever be due again, whatever ends. Asked when a request count bounds the run.
-    pub(crate) fn is_exhausted(&mut self) -> bool {
+    pub(crate) fn is_exhausted(&self) -> bool {
         match self {
-            Self::Open(arrivals) => arrivals.peek_due_ns().is_none(),
+            Self::Open(arrivals) => arrivals.is_spent(),
             Self::Closed(users) => users.remaining == Some(0),
         }
     }

@@ -49,3 +49,20 @@ fn what_is_due_when_a_stop_comes_is_counted() {
         within(&case, lag.max_ns(), 500.0, 2.0);
     }
 }
+
+#[test]
+fn a_rate_of_zero_does_not_end_a_counted_run() {
+    let mut lab = Lab::new(1_000, 4 * SECOND);
+    lab.settings.ends_by_count = true;
+    lab.limit = Some(2_000);
+    let base = Profile::constant(Rate::per_second(1_000), 4 * SECOND).expect("a valid profile");
+    let paused = base.with_rate_from(SECOND, Rate::ZERO).expect("a valid profile");
+    let resumed = paused.with_rate_from(2 * SECOND, Rate::per_second(1_000)).expect("a valid profile");
+    lab.acts = vec![
+        (900 * MS, Act::Tell(Command::Profile(Arc::new(paused)))),
+        (1_900 * MS, Act::Tell(Command::Profile(Arc::new(resumed)))),
+    ];
+    let outcome = lab.run();
+    assert_eq!(outcome.totals.counters.ok, 2_000);
+    assert!(outcome.totals.counters.balanced());
+}
