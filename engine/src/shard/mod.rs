@@ -176,10 +176,10 @@ impl<I: Io> Shard<I> {
     fn turn(&mut self) -> io::Result<()> {
         let wait = self.next_wait();
         self.io.wait(wait)?;
-        self.now = self.io.now();
+        let before = std::mem::replace(&mut self.now, self.io.now());
         self.unfinished_turn = false;
+        self.seal_due(before);
         self.obey();
-        self.seal_due();
         self.complete();
         self.release();
         self.expire();
@@ -246,16 +246,24 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// Seals the open snapshot at whole seconds of the run and hands it to the control thread. When the
-    /// control thread has given no empty one back, the interval simply grows: nothing is lost.
-    fn seal_due(&mut self) {
-        let covered = self.now.nanos_since(self.sealed_until);
-        if covered < NANOS_PER_SECOND {
+    /// Seals the open snapshot when a second of the run has ended since the turn `before`, whose instant is the
+    /// last at which anything was recorded: what it measured belongs to that turn's second, however late this
+    /// turn is. When the control thread has given no empty snapshot back, the interval simply grows by another
+    /// second: nothing is lost.
+    fn seal_due(&mut self, before: Timestamp) {
+        if before < self.origin {
             return;
         }
-        let until = self.sealed_until.plus_nanos(covered - covered % NANOS_PER_SECOND);
+        let origin = self.origin;
+        let second = |at: Timestamp| at.nanos_since(origin) / NANOS_PER_SECOND;
+        let begin = |second: u64| origin.plus_nanos(second * NANOS_PER_SECOND);
+        let (last, present) = (second(before), second(self.now));
+        if last == present {
+            return;
+        }
         if let Some(spare) = self.link.spare() {
-            self.seal(spare, until);
+            self.seal(spare, begin(last + 1));
+            self.sealed_until = begin(present);
         }
     }
 

@@ -16,6 +16,7 @@ use crate::io::sim::{DelayLaw, HttpServer, LocalRefusal, Network, Quirk, SimIo, 
 
 mod ending;
 mod pressure;
+mod seconds;
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = NANOS_PER_SECOND;
