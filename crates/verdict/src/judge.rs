@@ -175,7 +175,7 @@ fn judge_generator(facts: &Facts<'_>, verdict: &mut Verdict) {
     }
     let late = counters.dropped_for(DropReason::Late);
     if late > 0 {
-        let reason = format!("the generator skipped {late} arrivals because it was late (--catch-up skip)");
+        let reason = format!("the generator skipped {late} arrivals because it was late for them");
         verdict.add(ExitCode::Untrustworthy, reason);
     }
     let local = counters.dropped_for(DropReason::LocalResource);

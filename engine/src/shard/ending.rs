@@ -16,6 +16,11 @@ use crate::io::{ConnId, Io};
 impl<I: Io> Shard<I> {
     /// Ends what has reached its deadline.
     pub(super) fn expire(&mut self) {
+        if self.unheard_turns > 0 {
+            // The generator was stopped; answers that came in time may lie in the kernel still.
+            self.unheard_turns -= 1;
+            return;
+        }
         while let Some((_, exchange)) = self.exchanges.oldest() {
             if !self.has_expired(exchange.intended) {
                 break;
@@ -103,7 +108,7 @@ impl<I: Io> Shard<I> {
         let Phase::Draining { until } = self.phase else { return };
         if self.waiting.is_empty() && self.exchanges.len() == 0 {
             self.finish();
-        } else if self.now >= until {
+        } else if self.now >= until && self.unheard_turns == 0 {
             self.cut_off();
             self.finish();
         }

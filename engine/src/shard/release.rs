@@ -59,7 +59,9 @@ impl<I: Io> Shard<I> {
         let recorder = self.recorder(warmup);
         recorder.scheduled(1);
         recorder.lag(lag_ns);
-        if self.settings.catch_up == CatchUp::Skip && lag_ns > SKIP_AFTER_NS {
+        // Past its deadline nothing can come of it, and that is not the target's fault.
+        let skips = self.settings.catch_up == CatchUp::Skip && lag_ns > SKIP_AFTER_NS;
+        if skips || self.has_expired(due.intended) {
             self.drop_arrival(due.user, warmup, DropReason::Late);
             return;
         }

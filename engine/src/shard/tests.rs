@@ -15,6 +15,7 @@ use crate::io::Errno;
 use crate::io::sim::{DelayLaw, HttpServer, LocalRefusal, Network, Quirk, SimIo, Truth};
 
 mod ending;
+mod lateness;
 mod pressure;
 mod seconds;
 

@@ -1,0 +1,33 @@
+//! The generator's own stalls: they show as lag, and the target is not blamed for them.
+
+use super::*;
+
+#[test]
+fn answers_that_came_during_an_own_stall_are_heard_before_deadlines_are_judged() {
+    let mut lab = Lab::new(2_000, 3 * SECOND);
+    lab.settings.connections = 1_024;
+    lab.settings.timeout_ns = SECOND;
+    lab.server.delay = DelayLaw::Fixed(400 * MS);
+    let base = Profile::constant(Rate::per_second(2_000), 3 * SECOND).expect("a valid profile");
+    let ends_early = base.with_rate_from(SECOND, Rate::ZERO).expect("a valid profile");
+    lab.acts = vec![
+        (900 * MS, Act::Tell(Command::Profile(Arc::new(ends_early)))),
+        (SECOND, Act::Freeze(SECOND + SECOND / 4)),
+    ];
+    let outcome = lab.run();
+    let counters = &outcome.check("frozen").totals.counters;
+    assert_eq!((counters.ok, counters.errors_total()), (2_000, 0));
+}
+
+#[test]
+fn an_arrival_reached_after_its_deadline_is_the_generators_and_never_sent() {
+    let mut lab = Lab::new(1_000, 4 * SECOND);
+    lab.settings.connections = 1_024;
+    lab.settings.timeout_ns = SECOND;
+    lab.acts = vec![(SECOND, Act::Freeze(2 * SECOND))];
+    let outcome = lab.run();
+    let counters = &outcome.check("frozen").totals.counters;
+    assert_eq!((counters.scheduled, counters.errors_total()), (4_000, 0));
+    let late = outcome.dropped(DropReason::Late);
+    assert!((998..=1_002).contains(&late), "{late}");
+}
