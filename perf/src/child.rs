@@ -21,6 +21,8 @@ use crate::PerfError;
 pub(crate) struct Ended {
     /// User and system time of the whole process, start-up and end included.
     pub(crate) cpu_ns: u64,
+    /// How often its threads left the core, by themselves or pushed.
+    pub(crate) switches: u64,
     /// From its start to its end.
     pub(crate) wall_ns: u64,
     /// Its exit code; `None` if a signal ended it.
@@ -82,13 +84,15 @@ impl Running {
         if overran {
             self.signal(Signal::KILL);
         }
-        let (cpu_ns, code) = self.reap()?;
+        let (usage, code) = self.reap()?;
         let wall_ns = now_ns() - self.started_ns;
         let read =
             |path: &Path| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let output = read(&self.output).map_err(PerfError::system("cannot read a scratch file"))?;
         let complaints = read(&self.complaints).map_err(PerfError::system("cannot read a scratch file"))?;
-        Ok(Ended { cpu_ns, wall_ns, code, overran, output, complaints })
+        let cpu_ns = nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
+        let switches = u64::try_from(usage.ru_nvcsw + usage.ru_nivcsw).expect("counts are positive");
+        Ok(Ended { cpu_ns, switches, wall_ns, code, overran, output, complaints })
     }
 
     /// Whether it ended by itself within that time.
@@ -112,8 +116,8 @@ impl Running {
         let _ = pidfd_send_signal(self.descriptor.as_fd(), signal);
     }
 
-    /// CPU time and exit code of the ended process.
-    fn reap(&mut self) -> Result<(u64, Option<i32>), PerfError> {
+    /// What the ended process used, and its exit code.
+    fn reap(&mut self) -> Result<(libc::rusage, Option<i32>), PerfError> {
         let mut status = 0;
         // SAFETY: every field of rusage is an integer, for which zero is a value.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -130,7 +134,7 @@ impl Running {
         }
         self.is_reaped = true;
         let code = libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
-        Ok((nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime), code))
+        Ok((usage, code))
     }
 }
 

@@ -228,6 +228,7 @@ mod tests {
         let run = |text: &str| Run {
             ended: Ended {
                 cpu_ns: 0,
+                switches: 0,
                 wall_ns: 0,
                 code: Some(0),
                 overran: false,

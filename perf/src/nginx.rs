@@ -108,7 +108,7 @@ fn configure(folder: &Path, secure: SocketAddr, plain: SocketAddr) -> Result<Pat
         .map(|kind| format!("  {kind}_temp_path {}/{kind};\n", folder.display()))
         .concat();
     let text = format!(
-        "daemon off;\nmasterprocess off;\npid {folder}/nginx.pid;\nevents {{ worker_connections 4096; }}\n\
+        "daemon off;\nmaster_process off;\npid {folder}/nginx.pid;\nevents {{ worker_connections 4096; }}\n\
          http {{\n  access_log off;\n  keepalive_requests 1000000000;\n  keepalive_timeout 600s;\n{temporary}\
          server {{\n  listen {secure} ssl;\n  ssl_protocols TLSv1.3;\n  ssl_certificate {certificate};\n  \
          ssl_certificate_key {key};\n  default_type text/plain;\n  \
@@ -130,5 +130,20 @@ mod tests {
         let status = "HTTP/1.1 200 OK\r\n\r\nActive connections: 1 \nserver accepts handled requests\n 3 3 41 \nReading: 0\n";
         assert_eq!(requests_in(status), Some(41));
         assert_eq!(requests_in("HTTP/1.1 404 Not Found\r\n\r\n"), None);
+    }
+    #[test]
+    fn it_serves_and_counts_what_others_ask() {
+        let program = crate::programs::find("nginx").expect("`cargo xtask test` installs nginx-light");
+        let scratch = tempfile::tempdir().unwrap();
+        let core = crate::child::cores().unwrap()[0];
+        let nginx = Nginx::start(&program, core, scratch.path()).unwrap();
+        assert_eq!(nginx.requests().unwrap(), 0);
+        let mut stream = TcpStream::connect(nginx.plain).unwrap();
+        stream.write_all(b"GET /absent HTTP/1.0\r\n\r\n").unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        assert!(reply.starts_with("HTTP/1.1 404"), "{reply}");
+        assert_eq!(nginx.requests().unwrap(), 1);
+        assert_eq!(nginx.requests().unwrap(), 1);
     }
 }

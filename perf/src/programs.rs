@@ -120,7 +120,8 @@ fn oha(cache: Option<&Path>, no_install: bool) -> Result<PathBuf, String> {
     Ok(program)
 }
 
-fn find(program: &str) -> Result<PathBuf, String> {
+/// Where a program is.
+pub(crate) fn find(program: &str) -> Result<PathBuf, String> {
     std::env::var_os("PATH")
         .and_then(|path| {
             // Servers stand where ordinary users do not look.

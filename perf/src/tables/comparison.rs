@@ -32,6 +32,10 @@ impl Sample {
         self.run.own_cpu_us()
     }
 
+    fn switches(&self) -> f64 {
+        self.run.ended.switches as f64 / self.requests as f64
+    }
+
     fn per_second(&self) -> f64 {
         self.requests as f64 * 1e9 / self.run.ended.wall_ns as f64
     }
@@ -70,7 +74,17 @@ pub(super) fn take(
 pub(super) fn absolute(text: &mut String, clients: &[Client], samples: &Samples<Sample>, base: &str) {
     let base_place = clients.iter().position(|client| client.name == base);
     let relative = format!("× {base}");
-    header(text, &["client", "CPU µs/request, whole process", "without start-up", "requests/s", &relative]);
+    header(
+        text,
+        &[
+            "client",
+            "CPU µs/request, whole process",
+            "without start-up",
+            "switches/request",
+            "requests/s",
+            &relative,
+        ],
+    );
     for (place, client) in clients.iter().enumerate() {
         let ratios =
             base_place.map(|base| samples.ratios(place, base, Sample::process_us)).unwrap_or_default();
@@ -80,6 +94,7 @@ pub(super) fn absolute(text: &mut String, clients: &[Client], samples: &Samples<
                 client.name.clone(),
                 spread(samples.of(place, Sample::process_us), 2),
                 median(samples.of(place, Sample::own_us), 2),
+                median(samples.of(place, |sample| Some(sample.switches())), 3),
                 median(samples.of(place, |sample| Some(sample.per_second())), 0),
                 median(ratios, 3),
             ],
@@ -147,7 +162,7 @@ pub(super) fn to_json(clients: &[Client], samples: &Samples<Sample>) -> Value {
                 sample.as_ref().map_or(Value::Null, |sample| {
                     json!({
                         "requests": sample.requests, "cpu_ns": sample.run.ended.cpu_ns,
-                        "wall_ns": sample.run.ended.wall_ns, "own_cpu_us_per_request": sample.own_us(),
+                        "wall_ns": sample.run.ended.wall_ns, "switches": sample.run.ended.switches, "own_cpu_us_per_request": sample.own_us(),
                         "verdict": sample.run.verdict(),
                     })
                 })

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use glommio::GlommioError;
 use glommio::net::TcpStream;
 use perf::baselines::{Exercise, REPLY_SIZE, REQUEST, Window};
 
@@ -44,6 +45,7 @@ async fn user(address: SocketAddr, window: SharedWindow) -> io::Result<()> {
     }
 }
 
-fn other(error: glommio::GlommioError<()>) -> io::Error {
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands over the error")]
+fn other(error: GlommioError<()>) -> io::Error {
     io::Error::other(error.to_string())
 }
