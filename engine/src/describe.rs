@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use clock::NANOS_PER_SECOND;
+use clock::{NANOS_PER_SECOND, Timestamp};
 use plan::{Load, Plan, Trust, Url, duration_text, rate_text};
 use report::{Environment, Io, PlanEcho, Run as RunEcho, RunFacts, Share, Target};
-use schedule::{Phase, Process};
+use schedule::{Phase, Process, Profile};
 
 use crate::drive::Driven;
 use crate::host;
@@ -52,10 +52,9 @@ pub fn facts_of(story: &Story<'_>, run: &Run, driven: &Driven) -> RunFacts {
         (Some(ended), Some(origin)) => ended.nanos_since(origin),
         _ => 0,
     };
-    let stopped_ns = driven.stopped_at.zip(origin).map(|(at, origin)| at.nanos_since(origin));
-    // A count ends a plan before its duration; then arrivals were due until its end.
-    let planned_ns = if plan.count.is_some() { plan.duration_ns.min(elapsed_ns) } else { plan.duration_ns };
-    let duration_ns = stopped_ns.unwrap_or(u64::MAX).min(planned_ns);
+    let since_origin = |at: Timestamp| origin.map_or(0, |origin| at.nanos_since(origin));
+    let sending_ns = run.sending_ended().or(driven.stopped_at).map(since_origin);
+    let duration_ns = duration_ns(plan, run.profile().map(AsRef::as_ref), run.was_stopped(), sending_ns);
     RunFacts {
         run: RunEcho {
             id: story.run_id.to_owned(),
@@ -91,6 +90,21 @@ pub fn facts_of(story: &Story<'_>, run: &Run, driven: &Driven) -> RunFacts {
         lag_p99_worst_second_ns: run.collector().lag_p99_worst_ns(),
         max_lag: Some(plan.max_lag),
         tags: plan.tags.iter().map(|tag| (tag.name.clone(), tag.value.clone())).collect(),
+    }
+}
+
+/// How long arrivals were due in the results, which rates are counted over; `sending_ns` is when the shards said
+/// that nothing more was.
+fn duration_ns(plan: &Plan, profile: Option<&Profile>, stopped: bool, sending_ns: Option<u64>) -> u64 {
+    let sent_ns = sending_ns.unwrap_or(0).min(plan.duration_ns);
+    match (plan.count, &plan.load) {
+        _ if stopped => sent_ns,
+        (None, _) => plan.duration_ns,
+        // Evenly spaced arrivals last until the first one beyond the count would be due: n arrivals, n gaps.
+        (Some(count), Load::Open { process: Process::Deterministic, .. }) => profile
+            .and_then(|profile| profile.due_ns(count))
+            .map_or(plan.duration_ns, |due_ns| due_ns.min(plan.duration_ns)),
+        (Some(_), _) => sent_ns,
     }
 }
 
@@ -169,4 +183,42 @@ fn settings(plan: &Plan, connections: u32) -> BTreeMap<String, String> {
         set("warm_connections", plan.connections.warm.to_string());
     }
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use plan::{Draft, ProcessKind};
+
+    use super::*;
+
+    const SECOND: u64 = NANOS_PER_SECOND;
+
+    #[test]
+    fn rates_are_counted_over_the_time_in_which_arrivals_were_due() {
+        let draft = || Draft { rate: Some(plan::parse_rate("1000").expect("a rate")), ..Draft::default() };
+        let lasting = || Draft { duration_ns: Some(10 * SECOND), ..draft() };
+        let counted = || Draft { count: Some(2_000), ..lasting() };
+        let poisson = Draft { process: Some(ProcessKind::Poisson), ..counted() };
+        let users = Draft { users: Some(3), count: Some(9), ..Draft::default() };
+        // The plan, whether it was stopped, when sending ended, and the time that rates are counted over.
+        let rows = [
+            ("whole", lasting(), false, 10 * SECOND, 10 * SECOND),
+            ("stopped", lasting(), true, 4 * SECOND, 4 * SECOND),
+            ("stopped behind its end", lasting(), true, 10 * SECOND, 10 * SECOND),
+            ("stopped before its start", lasting(), true, 0, 0),
+            ("counted", counted(), false, 2 * SECOND - 1_000_000, 2 * SECOND),
+            ("counted without a duration", Draft { count: Some(2_000), ..draft() }, false, 1, 2 * SECOND),
+            ("counted and stopped", counted(), true, SECOND, SECOND),
+            ("counted, random", poisson, false, 2_100_000_000, 2_100_000_000),
+            ("counted users", users, false, 7 * SECOND, 7 * SECOND),
+        ];
+        for (case, draft, stopped, sending_ns, expected_ns) in rows {
+            let plan = draft.into_plan().expect("a plan");
+            let profile = match &plan.load {
+                Load::Open { profile, .. } => Some(profile),
+                Load::Closed(_) => None,
+            };
+            assert_eq!(duration_ns(&plan, profile, stopped, Some(sending_ns)), expected_ns, "{case}");
+        }
+    }
 }

@@ -61,6 +61,7 @@ pub struct Run {
     start: Option<Timestamp>,
     stopped: bool,
     failure: Option<io::Error>,
+    sending_ended: Option<Timestamp>,
     ended: Option<Timestamp>,
 }
 
@@ -79,6 +80,7 @@ impl Run {
             start: None,
             stopped: false,
             failure: None,
+            sending_ended: None,
             ended: None,
         }
     }
@@ -94,6 +96,9 @@ impl Run {
                     Report::Ready { connections } => {
                         self.ready += 1;
                         self.warm_connections += connections;
+                    }
+                    Report::SendingEnded { at } => {
+                        self.sending_ended = self.sending_ended.max(Some(at));
                     }
                     Report::Sealed(mut snapshot) | Report::Warmup(mut snapshot) => {
                         self.collector.absorb(index, &snapshot);
@@ -174,6 +179,11 @@ impl Run {
     /// The plan's zero, once it is known.
     pub fn start(&self) -> Option<Timestamp> {
         self.start
+    }
+
+    /// From when on nothing more was due on any shard that has said so.
+    pub fn sending_ended(&self) -> Option<Timestamp> {
+        self.sending_ended
     }
 
     /// When the last shard had ended.

@@ -72,8 +72,7 @@ impl<I: Io> Shard<I> {
                 self.link.report(Report::Ready { connections: self.pool.open() });
             }
             Phase::Running if self.is_over() => {
-                let last = self.now.min(self.end);
-                self.phase = Phase::Draining { until: last.plus_nanos(self.settings.grace_ns) };
+                self.end_sending();
                 self.settle_drained();
             }
             Phase::Draining { .. } => self.settle_drained(),
@@ -104,6 +103,13 @@ impl<I: Io> Shard<I> {
         self.now >= self.end && exhausted
     }
 
+    /// Nothing more becomes due; the grace begins.
+    fn end_sending(&mut self) {
+        let at = self.now.min(self.end);
+        self.link.report(Report::SendingEnded { at });
+        self.phase = Phase::Draining { until: at.plus_nanos(self.settings.grace_ns) };
+    }
+
     fn settle_drained(&mut self) {
         let Phase::Draining { until } = self.phase else { return };
         if self.waiting.is_empty() && self.exchanges.len() == 0 {
@@ -122,7 +128,7 @@ impl<I: Io> Shard<I> {
             Phase::Running => {
                 self.drop_due();
                 self.drop_waiting(DropReason::Interrupted);
-                self.phase = Phase::Draining { until: self.now.plus_nanos(self.settings.grace_ns) };
+                self.end_sending();
             }
             // The grace has begun: another stop does not begin it anew.
             Phase::Draining { .. } => self.drop_waiting(DropReason::Interrupted),
@@ -134,7 +140,10 @@ impl<I: Io> Shard<I> {
     pub(super) fn abort(&mut self) {
         self.stopped = true;
         if self.phase != Phase::Done {
-            self.drop_due();
+            if self.phase == Phase::Running {
+                self.drop_due();
+                self.end_sending();
+            }
             self.drop_waiting(DropReason::Interrupted);
             self.cut_off();
             self.finish();

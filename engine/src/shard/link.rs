@@ -43,6 +43,11 @@ pub enum Report {
         /// How many stand.
         connections: u32,
     },
+    /// Nothing more becomes due from `at` on: the plan or its count is at its end, or a stop or an abort came.
+    SendingEnded {
+        /// Instant of this machine's monotonic clock.
+        at: Timestamp,
+    },
     /// A stretch of the run, measured.
     Sealed(Box<Snapshot>),
     /// What the warm-up measured; beside the results.

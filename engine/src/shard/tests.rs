@@ -63,6 +63,8 @@ struct Outcome {
     totals: Totals,
     /// Each sealed snapshot: from, until, and what was scheduled in it.
     sealed: Vec<(u64, u64, u64)>,
+    /// From when on nothing more was due.
+    sending_ended: Option<Timestamp>,
     truth: Truth,
     start: Timestamp,
     asked: u64,
@@ -140,7 +142,8 @@ impl Lab {
         let (link, mut control) = pair(1);
         let start = Timestamp::from_nanos(BOOT + LEAD);
         let mut shard = Shard::new(io, self.settings.clone(), workload, link);
-        let mut heard = Heard { totals: Totals::new(1), sealed: Vec::new(), kept: Vec::new() };
+        let mut heard =
+            Heard { totals: Totals::new(1), sealed: Vec::new(), sending_ended: None, kept: Vec::new() };
         shard.open_warm();
         assert!(control.tell(Command::Start { at: start }));
         let mut acts = self.acts.into_iter().peekable();
@@ -159,9 +162,9 @@ impl Lab {
         heard.drain(&mut control, false);
         assert_eq!(shard.io.open_count(), 0, "connections left open");
         let truth = shard.io.finish();
-        let Heard { totals, sealed, .. } = heard;
+        let Heard { totals, sealed, sending_ended, .. } = heard;
         let asked = profile.as_ref().map_or(0, Profile::arrival_count);
-        Outcome { totals, sealed, truth, start, asked, profile }
+        Outcome { totals, sealed, sending_ended, truth, start, asked, profile }
     }
 }
 
@@ -169,13 +172,16 @@ impl Lab {
 struct Heard {
     totals: Totals,
     sealed: Vec<(u64, u64, u64)>,
+    sending_ended: Option<Timestamp>,
     kept: Vec<Box<Snapshot>>,
 }
 
 impl Heard {
     fn drain(&mut self, control: &mut Control, withhold: bool) {
         while let Some(report) = control.report() {
-            if let Report::Sealed(mut snapshot) | Report::Warmup(mut snapshot) = report {
+            if let Report::SendingEnded { at } = report {
+                assert_eq!(self.sending_ended.replace(at), None, "sending ends once");
+            } else if let Report::Sealed(mut snapshot) | Report::Warmup(mut snapshot) = report {
                 self.totals.absorb(&snapshot);
                 if !snapshot.warmup {
                     self.sealed.push((snapshot.from_ns, snapshot.until_ns, snapshot.counters.scheduled));

@@ -66,3 +66,28 @@ fn a_rate_of_zero_does_not_end_a_counted_run() {
     assert_eq!(outcome.totals.counters.ok, 2_000);
     assert!(outcome.totals.counters.balanced());
 }
+
+#[test]
+fn sending_ends_when_nothing_more_is_due_however_long_answers_take() {
+    let mut whole = Lab::new(1_000, SECOND);
+    whole.server.delay = DelayLaw::Fixed(3 * SECOND);
+    whole.settings.connections = 2_000;
+    let mut counted = whole.clone();
+    counted.settings.ends_by_count = true;
+    counted.limit = Some(501);
+    let mut stopped = whole.clone();
+    stopped.acts = vec![(300 * MS, Act::Tell(Command::Stop))];
+    let mut aborted = whole.clone();
+    aborted.acts = vec![(300 * MS, Act::Tell(Command::Abort))];
+    let cases = [
+        ("whole", whole, 1_000),
+        ("counted", counted, 500),
+        ("stopped", stopped, 300),
+        ("aborted", aborted, 300),
+    ];
+    for (case, lab, expected_ms) in cases {
+        let outcome = lab.run();
+        let ended = outcome.check(case).sending_ended.expect("sending has ended");
+        within(case, ended.nanos_since(outcome.start), f64::from(expected_ms), 2.0);
+    }
+}
