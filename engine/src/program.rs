@@ -62,18 +62,17 @@ fn print(text: &str) -> Option<ExitCode> {
 
 fn print_schema(name: Option<&str>) -> ExitCode {
     const OWN: [(&str, &str); 2] = [("truth", target::SCHEMA), ("control", control::SCHEMA)];
-    let names = || {
-        let all: Vec<&str> = report::SCHEMA_NAMES.iter().copied().chain(OWN.map(|(name, _)| name)).collect();
-        all.join(", ")
-    };
+    const NAMES: [&str; 4] = ["summary", "interval", "truth", "control"];
     let Some(name) = name else {
-        return print(&format!("{}\n", names().replace(", ", "\n"))).unwrap_or(ExitCode::Passed);
+        return print(&format!("{}\n", NAMES.join("\n"))).unwrap_or(ExitCode::Passed);
     };
-    let own = || OWN.iter().find(|(own, _)| *own == name).map(|(_, text)| *text);
+    // In full, such as `openloop.truth/1`, or short.
+    let short = name.strip_prefix("openloop.").map_or(name, |rest| rest.strip_suffix("/1").unwrap_or(rest));
+    let own = || OWN.iter().find(|(own, _)| *own == short).map(|(_, text)| *text);
     if let Some(text) = report::schema(name).or_else(own) {
         return print(&format!("{}\n", text.trim_end())).unwrap_or(ExitCode::Passed);
     }
-    tell(&format!("error: schema: {} is no document → one of {}\n", plan::quoted(name), names()));
+    tell(&format!("error: schema: {} is no document → one of {}\n", plan::quoted(name), NAMES.join(", ")));
     ExitCode::Usage
 }
 

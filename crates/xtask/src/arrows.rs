@@ -48,7 +48,8 @@ pub(crate) const BANNED: &[&str] = &["aws-lc-rs", "aws-lc-sys", "openssl", "open
 pub(crate) const PURE: &[&str] = &["schedule", "measure", "http1", "tls", "plan", "verdict", "report"];
 
 /// What a pure package's sources must not name.
-pub(crate) const IMPURE_WORDS: &[&str] = &["std::net::Tcp", "std::fs", "tokio", "std::thread", "Instant::now"];
+pub(crate) const IMPURE_WORDS: &[&str] =
+    &["std::net::Tcp", "std::fs", "tokio", "std::thread", "Instant::now"];
 
 /// Packages that may hold `unsafe` code.
 pub(crate) const UNSAFE: &[&str] = &["uring", "perf"];

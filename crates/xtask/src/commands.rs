@@ -17,7 +17,17 @@ pub(crate) fn ci() -> Result<(), String> {
 pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
     set_up()?;
     // The end-to-end tests drive these; a debug build would be late through its own fault.
-    cargo(&["build", "--locked", "--release", "-p", "engine", "-p", "coordinator", "-p", "executor-blazemeter"])?;
+    cargo(&[
+        "build",
+        "--locked",
+        "--release",
+        "-p",
+        "engine",
+        "-p",
+        "coordinator",
+        "-p",
+        "executor-blazemeter",
+    ])?;
     let mut command = vec!["test", "--locked", "--workspace", "--no-fail-fast"];
     command.extend(arguments.iter().map(String::as_str));
     cargo(&command)
@@ -33,31 +43,10 @@ pub(crate) fn long(arguments: &[String]) -> Result<(), String> {
     cargo(&command)
 }
 
-/// Writes the JSON Schemas anew.
-pub(crate) fn schema() -> Result<(), String> {
-    for (name, file) in [
-        ("summary", "crates/report/schema/summary.json"),
-        ("interval", "crates/report/schema/interval.json"),
-    ] {
-        let output = Command::new(env!("CARGO"))
-            .args(["run", "--quiet", "--locked", "-p", "engine", "--", "schema", name])
-            .output()
-            .map_err(|error| format!("cannot run the engine: {error}"))?;
-        if !output.status.success() {
-            return Err(format!("engine schema {name} failed: {}", String::from_utf8_lossy(&output.stderr)));
-        }
-        std::fs::write(file, &output.stdout).map_err(|error| format!("cannot write {file}: {error}"))?;
-    }
-    Ok(())
-}
-
 /// Installs the servers that tests start, where they are missing.
 fn set_up() -> Result<(), String> {
-    let missing: Vec<&str> = SERVERS
-        .iter()
-        .filter(|(_, program)| !is_present(program))
-        .map(|(package, _)| *package)
-        .collect();
+    let missing: Vec<&str> =
+        SERVERS.iter().filter(|(_, program)| !is_present(program)).map(|(package, _)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -91,9 +80,7 @@ fn cargo(arguments: &[&str]) -> Result<(), String> {
 
 fn program(name: &str, arguments: &[&str]) -> Result<(), String> {
     println!("xtask: {} {}", if name == env!("CARGO") { "cargo" } else { name }, arguments.join(" "));
-    let status = Command::new(name)
-        .args(arguments)
-        .status()
-        .map_err(|error| format!("cannot run {name}: {error}"))?;
+    let status =
+        Command::new(name).args(arguments).status().map_err(|error| format!("cannot run {name}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{name} {} failed: {status}", arguments.join(" "))) }
 }

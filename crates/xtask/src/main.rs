@@ -20,7 +20,6 @@ cargo xtask COMMAND
   tidy    arrows between crates, sizes, headers, lint inheritance, dependency rules
   test    set the machine up (servers and tools that tests start) and run every test of the ci home
   long    soak, stall truth, server logs: run before a release; takes many minutes
-  schema  write the JSON Schemas of the documents anew from the code
 ";
 
 fn main() -> ExitCode {
@@ -30,7 +29,6 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(),
         Some("test") => commands::test(&arguments[1..]),
         Some("long") => commands::long(&arguments[1..]),
-        Some("schema") => commands::schema(),
         _ => {
             print!("{HELP}");
             return ExitCode::from(2);

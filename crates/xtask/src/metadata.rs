@@ -41,7 +41,8 @@ impl Metadata {
         if !output.status.success() {
             return Err(format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr)));
         }
-        serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata is not understood: {error}"))
+        serde_json::from_slice(&output.stdout)
+            .map_err(|error| format!("cargo metadata is not understood: {error}"))
     }
 
     /// Our own packages.

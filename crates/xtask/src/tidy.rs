@@ -23,7 +23,8 @@ pub(crate) fn run() -> Result<(), String> {
     }
     for package in &metadata.packages {
         if BANNED.contains(&package.name.as_str()) {
-            findings.push(format!("Cargo.lock: {} is in the tree; ring is its only TLS provider", package.name));
+            findings
+                .push(format!("Cargo.lock: {} is in the tree; ring is its only TLS provider", package.name));
         }
     }
     check_promises(&metadata.workspace_root, &mut findings);

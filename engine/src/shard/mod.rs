@@ -59,6 +59,9 @@ const STALL_NS: u64 = 10_000_000;
 /// Exchanges whose answers one turn hears at least, if they have come: half of what epoll tells at once.
 const HEARD_PER_TURN: usize = 64;
 
+/// Connects begun in one turn before completions and arrivals get their chance again.
+const OPENS_PER_TURN: u32 = 4;
+
 /// The one request name that this version's plans have.
 const NAME: u32 = 0;
 
@@ -121,6 +124,8 @@ pub struct Shard<I: Io> {
     unfinished_turn: bool,
     /// After an own stall, turns in which what came meanwhile is heard and no deadline is judged.
     unheard_turns: usize,
+    /// Connects that this turn may still begin.
+    opens_left: u32,
     /// A stop or abort came.
     stopped: bool,
 }
@@ -160,6 +165,7 @@ impl<I: Io> Shard<I> {
             last_arrival_wake: Timestamp::ZERO,
             smoother: Smoother::new(now),
             unfinished_turn: false,
+            opens_left: OPENS_PER_TURN,
             unheard_turns: 0,
             stopped: false,
             io,
@@ -187,6 +193,7 @@ impl<I: Io> Shard<I> {
         self.io.wait(wait)?;
         let before = std::mem::replace(&mut self.now, self.io.now());
         self.unfinished_turn = false;
+        self.opens_left = OPENS_PER_TURN;
         if self.now.nanos_since(self.planned) > STALL_NS {
             // The driver hands out what came meanwhile bit by bit.
             self.unheard_turns = self.exchanges.len() / HEARD_PER_TURN + 1;

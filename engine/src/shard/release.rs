@@ -158,10 +158,16 @@ impl<I: Io> Shard<I> {
         self.now.nanos_since(intended) >= self.settings.timeout_ns
     }
 
-    /// Opens connections while more arrivals wait than connections are on their way, within the cap and the
-    /// credit.
+    /// Opens connections while more arrivals wait than connections are on their way, within the cap, the credit
+    /// and the turn's bound. That bound is what keeps a start on time: a connect costs more than an arrival is
+    /// apart from the next at high rates, and the first connections that stand make most others needless.
     pub(super) fn open_for_waiting(&mut self) {
         while (self.pool.connecting() as usize) < self.waiting.len() && self.pool.may_open() {
+            if self.opens_left == 0 {
+                self.unfinished_turn = true;
+                return;
+            }
+            self.opens_left -= 1;
             match self.open() {
                 Ok(()) => {}
                 Err(errno) => {
