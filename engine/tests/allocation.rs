@@ -204,7 +204,7 @@ mod shards {
                         snapshot.clear();
                         control.give_back(snapshot);
                     }
-                    Report::Warmup(_) => {}
+                    Report::SendingEnded { .. } | Report::Warmup(_) => {}
                 }
             }
         }
