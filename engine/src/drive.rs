@@ -77,6 +77,9 @@ pub enum OrderError {
     /// The rate cannot be changed.
     #[error(transparent)]
     Rate(#[from] RateChangeError),
+    /// The rate is above the guard.
+    #[error(transparent)]
+    Guard(#[from] plan::PlanError),
 }
 
 /// An order and where its answer goes.
@@ -104,6 +107,10 @@ pub struct Words<'a> {
     pub cores: u32,
     /// The request names.
     pub names: &'a [String],
+    /// How hard the plan may load its target, whoever asks for it.
+    pub rails: &'a plan::Rails,
+    /// Of how many shares the plan is, of which this run is one.
+    pub share_count: u32,
     /// Length of the warm-up.
     pub warmup_ns: u64,
     /// Length of the measured time, unless a count ends it.
@@ -214,7 +221,7 @@ async fn step(
 impl Driver<'_> {
     fn tick(&mut self) {
         self.run.poll();
-        let ready = self.run.state() == State::Ready;
+        let ready = self.run.state() == State::Ready && !self.run.was_stopped();
         if ready && (!self.held || self.armed_at.is_some()) {
             let soonest = OsClock.now().plus_nanos(START_LEAD_NS);
             self.run.start_at(self.armed_at.unwrap_or(soonest));
@@ -238,6 +245,7 @@ impl Driver<'_> {
         match order {
             Order::Start { at } => self.start(at)?,
             Order::SetRate(rate) => {
+                self.words.rails.check_rate(rate)?;
                 self.run.set_rate(rate)?;
                 self.driven.rate_changed = true;
             }
@@ -325,7 +333,7 @@ impl Driver<'_> {
         let totals = &self.run.collector().totals().counters;
         let at_ns = words.warmup_ns + second.index * NANOS_PER_SECOND;
         if let Some(profile) = self.run.profile() {
-            self.last_rate = profile.rate_at(at_ns).per_second_f64();
+            self.last_rate = profile.rate_at(at_ns).per_second_f64() / f64::from(words.share_count);
         } else {
             self.last_rate = second.totals.counters.scheduled as f64;
         }
@@ -358,5 +366,59 @@ impl Driver<'_> {
             history: &[],
         };
         self.progress.show(&live, sent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Color, Outputs};
+
+    #[test]
+    fn a_rate_set_while_running_stays_within_the_guard() {
+        let profile = schedule::Profile::constant(Rate::per_second(10), NANOS_PER_SECOND);
+        let profile = std::sync::Arc::new(profile.expect("a valid profile"));
+        let rails = plan::Rails { rate_guard: Some(Rate::per_second(100)), ..plan::Rails::default() };
+        let words = Words {
+            run_id: "",
+            target: "",
+            driver: "",
+            cores: 0,
+            names: &[],
+            rails: &rails,
+            share_count: 1,
+            warmup_ns: 0,
+            duration_ns: None,
+            max_lag_p99_ns: 0,
+        };
+        let outputs = Outputs {
+            json: None,
+            ndjson: None,
+            quiet: true,
+            progress_every_ns: 0,
+            color: Color::Never,
+            control: None,
+        };
+        let mut run = Run::new(Vec::new(), 0, Some(profile));
+        let mut progress = Progress::new(&outputs);
+        let driven =
+            Driven { ending: Ending::Completed, timeline: Vec::new(), stopped_at: None, rate_changed: false };
+        let mut driver = Driver {
+            run: &mut run,
+            words: &words,
+            progress: &mut progress,
+            ndjson: None,
+            intervals: None,
+            held: false,
+            armed_at: None,
+            driven,
+            signals: 0,
+            last_rate: 0.0,
+        };
+        driver.run.start_at(OsClock.now());
+        let order = |rate| Order::SetRate(Rate::per_second(rate));
+        assert!(driver.obey(order(100)).is_ok());
+        let refused = driver.obey(order(101)).expect_err("above the guard");
+        assert!(refused.to_string().contains("above the guard of 100/s"), "{refused}");
     }
 }

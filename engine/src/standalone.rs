@@ -121,6 +121,8 @@ fn carry_out(plan: Plan, thresholds: &[verdict::Threshold], outputs: &Outputs) -
         driver: &driver,
         cores: u32::try_from(count).unwrap_or(u32::MAX),
         names: &names,
+        rails: &stage.plan.rails,
+        share_count: stage.plan.share.of(),
         warmup_ns: stage.plan.warmup_ns,
         duration_ns: stage.plan.count.is_none().then_some(stage.plan.duration_ns),
         max_lag_p99_ns: stage.plan.max_lag.second_p99_ns,
