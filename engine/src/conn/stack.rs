@@ -78,6 +78,14 @@ impl Stack {
         delivery
     }
 
+    /// Whether the peer said that nothing more will come (RFC 8446 section 6.1); its FIN need not be waited for.
+    pub(crate) fn has_ended(&self) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Tls(stack) => stack.session.peer_closed(),
+        }
+    }
+
     /// Whether TLS ended without the peer saying so.
     pub(crate) fn is_truncated(&self) -> bool {
         match self {

@@ -56,6 +56,13 @@ impl<I: Io> Shard<I> {
 
     fn delivered(&mut self, conn: ConnId, delivery: Delivery) {
         let connection = &mut self.connections[conn.index as usize];
+        let delivery = match delivery {
+            Delivery::Nothing if connection.stack.has_ended() => return self.ended(conn),
+            Delivery::Response(response) if connection.stack.has_ended() => {
+                Delivery::Response(Response { keep_alive: false, ..response })
+            }
+            delivery => delivery,
+        };
         match (connection.state, delivery) {
             (State::Busy { exchange }, Delivery::Nothing) => {
                 if connection.machine.has_begun() {

@@ -97,6 +97,14 @@ impl<I: Io> Shard<I> {
     /// Hands an arrival to a connection that is ready for it.
     pub(super) fn begin(&mut self, conn: ConnId, arrival: Waiting) {
         let now = self.now;
+        let connection = &mut self.connections[conn.index as usize];
+        let encrypted = match &mut connection.stack {
+            Stack::Plain => Ok(()),
+            Stack::Tls(stack) => stack.session.send(&self.settings.request, &mut stack.outgoing),
+        };
+        if encrypted.is_err_and(tls::TlsError::is_retryable) {
+            return self.begin_elsewhere(conn, arrival);
+        }
         let exchange = self.exchanges.begin(Exchange {
             intended: arrival.intended,
             sent: now,
@@ -105,25 +113,30 @@ impl<I: Io> Shard<I> {
             user: arrival.user,
             warmup: arrival.warmup,
         });
-        let connection = &mut self.connections[conn.index as usize];
         connection.state = State::Busy { exchange };
         connection.machine.expect(self.settings.head_request);
         let recorder = &mut self.recorders[usize::from(arrival.warmup)];
         recorder.sent(NAME);
         recorder.queue(now.nanos_since(arrival.reached));
-        match &mut connection.stack {
-            Stack::Plain => {
+        match (&connection.stack, encrypted) {
+            (_, Err(error)) => self.break_off(conn, crate::conn::of_tls(error)),
+            (Stack::Tls(_), Ok(())) => self.flush(conn),
+            (Stack::Plain, Ok(())) => {
                 recorder.bytes_sent(self.settings.request.len() as u64);
                 self.io.send(conn, self.request);
             }
-            Stack::Tls(stack) => {
-                if let Err(error) = stack.session.send(&self.settings.request, &mut stack.outgoing) {
-                    self.break_off(conn, crate::conn::of_tls(error));
-                    return;
-                }
-                self.flush(conn);
-            }
         }
+    }
+
+    /// The connection's keys are used up before anything of the request has left: nobody is at fault, and another
+    /// connection carries it.
+    fn begin_elsewhere(&mut self, conn: ConnId, arrival: Waiting) {
+        self.close(conn);
+        if let Some(other) = self.pool.take_idle() {
+            return self.begin(other, arrival);
+        }
+        self.waiting.push_front(arrival);
+        self.open_for_waiting();
     }
 
     /// Hands gathered ciphertext to the driver, if it is free to take it.

@@ -46,6 +46,11 @@ impl WaitingQueue {
         fits
     }
 
+    /// Puts back the arrival that has waited longest, though the queue be full by now.
+    pub(crate) fn push_front(&mut self, waiting: Waiting) {
+        self.entries.push_front(waiting);
+    }
+
     /// The arrival that has waited longest.
     pub(crate) fn front(&self) -> Option<&Waiting> {
         self.entries.front()
