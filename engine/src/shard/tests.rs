@@ -18,6 +18,7 @@ mod ending;
 mod lateness;
 mod pressure;
 mod seconds;
+mod tls_ends;
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = NANOS_PER_SECOND;
@@ -122,8 +123,10 @@ impl Lab {
     fn run(self) -> Outcome {
         let limits = self.settings.driver_limits();
         let mut io = SimIo::new(limits, self.network.clone());
-        if self.listens {
-            io.listen(address(), self.server.clone());
+        match (self.listens, &self.settings.tls) {
+            (false, _) => {}
+            (true, None) => io.listen(address(), self.server.clone()),
+            (true, Some(_)) => io.listen(address(), tls_ends::server()),
         }
         let profile = (self.users.is_none()).then(|| {
             Profile::constant(Rate::per_second(self.rate), self.duration_ns).expect("a valid profile")
