@@ -401,7 +401,7 @@ mod tests {
         };
         let mut run = Run::new(Vec::new(), 0, Some(profile));
         let mut progress = Progress::new(&outputs);
-        let driven =
+        let results =
             Driven { ending: Ending::Completed, timeline: Vec::new(), stopped_at: None, rate_changed: false };
         let mut driver = Driver {
             run: &mut run,
@@ -411,7 +411,7 @@ mod tests {
             intervals: None,
             held: false,
             armed_at: None,
-            driven,
+            driven: results,
             signals: 0,
             last_rate: 0.0,
         };

@@ -131,16 +131,15 @@ impl Lab {
         let profile = (self.users.is_none()).then(|| {
             Profile::constant(Rate::per_second(self.rate), self.duration_ns).expect("a valid profile")
         });
-        let workload = match self.users {
-            Some(users) => Workload::Closed(Users::new(vec![0; users.count], users.think_ns, users.requests)),
-            None => {
-                let profile = Arc::new(profile.clone().expect("the open model has a profile"));
-                let arrivals = Arrivals::new(profile, Process::Deterministic, &Cells::all());
-                Workload::Open(match self.limit {
-                    Some(count) => arrivals.with_limit(count),
-                    None => arrivals,
-                })
-            }
+        let workload = if let Some(users) = self.users {
+            Workload::Closed(Users::new(vec![0; users.count], users.think_ns, users.requests))
+        } else {
+            let profile = Arc::new(profile.clone().expect("the open model has a profile"));
+            let arrivals = Arrivals::new(profile, Process::Deterministic, &Cells::all());
+            Workload::Open(match self.limit {
+                Some(count) => arrivals.with_limit(count),
+                None => arrivals,
+            })
         };
         let (link, mut control) = pair(1);
         let start = Timestamp::from_nanos(BOOT + LEAD);

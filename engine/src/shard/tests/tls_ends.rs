@@ -59,7 +59,7 @@ impl Peer for GoodbyeWithoutFin {
 
 pub(super) fn server() -> impl FnMut(Timestamp, u64, &mut Random) -> Answer + Send {
     |_, _, _| {
-        let connection = ServerConnection::new(Arc::clone(&identity())).expect("a server");
+        let connection = ServerConnection::new(Arc::clone(identity())).expect("a server");
         Answer::Accept(Box::new(GoodbyeWithoutFin(connection)))
     }
 }
