@@ -21,6 +21,9 @@ use crate::shard::link::{Command, Report};
 /// How long before a changed rate holds: every shard must have heard of it by then. 100 ms.
 pub const RATE_CHANGE_LEAD_NS: u64 = 100_000_000;
 
+/// Places in a shard's command queue that changes of rate leave to start, stop and abort.
+const COMMAND_RESERVE: usize = 8;
+
 /// Where a run is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum State {
@@ -43,6 +46,9 @@ pub enum RateChangeError {
     /// The run has not started, or has ended.
     #[error("the run is not running; its rate can be set between its start and its end")]
     NotRunning,
+    /// The shards have not heard the last changes yet; room is kept for a stop.
+    #[error("the rate was changed too often within 20 ms; try again")]
+    TooOften,
     /// The new profile cannot be built.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -144,6 +150,10 @@ impl Run {
         let at_ns = OsClock.now().plus_nanos(RATE_CHANGE_LEAD_NS).nanos_since(start);
         if at_ns >= profile.duration_ns() {
             return Err(RateChangeError::NotRunning);
+        }
+        // All shards or none: profiles that differ would not add up, and a stop must always fit.
+        if self.workers.iter().flatten().any(|worker| worker.control.room() < COMMAND_RESERVE) {
+            return Err(RateChangeError::TooOften);
         }
         let changed = Arc::new(profile.with_rate_from(at_ns, rate)?);
         self.profile = Some(Arc::clone(&changed));

@@ -108,6 +108,11 @@ impl Control {
         self.commands.push(command).is_ok()
     }
 
+    /// How many commands the shard could still be told before it hears the first of them.
+    pub fn room(&self) -> usize {
+        self.commands.slots()
+    }
+
     /// The shard's next report.
     pub fn report(&mut self) -> Option<Report> {
         self.reports.pop().ok()
