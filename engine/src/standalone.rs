@@ -106,10 +106,11 @@ fn carry_out(plan: Plan, thresholds: &[verdict::Threshold], outputs: &Outputs) -
     let mut ndjson = outputs.ndjson.as_ref().map(Lines::open).transpose()?;
     let mut progress = Progress::new(outputs);
     let stage = set_up(plan)?;
-    announce(&stage, &mut progress);
     let count = shard_count(&stage.plan, stage.division.engine.len(), stage.cap);
     let Prepared { shards, profile, names, connections } =
         prepare(&stage.plan, &stage.url, stage.address, count, stage.cap)?;
+    // Whoever is refused hears that alone.
+    announce(&stage, &mut progress);
     keep_off_the_shards(&stage);
     let workers = launch(stage.decision.driver, &SocketOptions::default(), &stage.division.engine, shards)?;
     let mut run = Run::new(workers, names.len(), profile);
@@ -267,7 +268,9 @@ fn drive_to_end(
         };
         let (guard, door) = door.map_or((None, None), |(guard, door)| (Some(guard), Some(door)));
         let driven = drive(run, words, progress, ndjson, door).await.map_err(RunError::System);
-        drop(guard);
+        if let Some(guard) = guard {
+            guard.close().await;
+        }
         driven
     })?;
     // The wall clock is read once; the start is as long ago as the monotonic clock says.

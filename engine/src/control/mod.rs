@@ -14,11 +14,13 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::drive::{Door, OrderWithReply};
 use messages::{Asked, Request, ended, interval, lost, refused, reply};
@@ -29,15 +31,32 @@ pub use messages::SCHEMA;
 pub const LINE_MAX: u64 = 64 << 10;
 
 /// Connections served at one time.
-const CLIENTS_MAX: usize = 16;
+const CLIENTS_MAX: u32 = 16;
 
 /// Seconds that a slow subscriber may fall behind before it loses intervals.
 const BACKLOG: usize = 64;
 
-/// Removes the socket's file when the run is over.
+/// How long clients may take to read what was said last.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves the socket until it is closed; removes its file when the run is over.
 #[derive(Debug)]
 pub struct Guard {
     path: PathBuf,
+    server: JoinHandle<()>,
+    places: Arc<Semaphore>,
+}
+
+impl Guard {
+    /// Lets every client hear the end, within [`FAREWELL`]. The door must be gone by now.
+    pub async fn close(mut self) {
+        // The server holds the last sender of intervals; without it every conversation comes to its end.
+        self.server.abort();
+        let _ = (&mut self.server).await;
+        let everybody = self.places.acquire_many(CLIENTS_MAX);
+        // A client that does not read is not waited for.
+        let _ = tokio::time::timeout(FAREWELL, everybody).await;
+    }
 }
 
 impl Drop for Guard {
@@ -57,10 +76,11 @@ pub fn open(path: &Path) -> io::Result<(Guard, Door)> {
         io::Error::new(error.kind(), format!("cannot listen on {}: {error}", path.display()))
     })?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    let (orders_in, orders) = mpsc::channel(CLIENTS_MAX);
+    let (orders_in, orders) = mpsc::channel(CLIENTS_MAX as usize);
     let (intervals, _) = broadcast::channel(BACKLOG);
-    tokio::spawn(serve(listener, orders_in, intervals.clone()));
-    Ok((Guard { path: path.to_owned() }, Door { orders, intervals }))
+    let places = Arc::new(Semaphore::new(CLIENTS_MAX as usize));
+    let server = tokio::spawn(serve(listener, Arc::clone(&places), orders_in, intervals.clone()));
+    Ok((Guard { path: path.to_owned(), server, places }, Door { orders, intervals }))
 }
 
 /// Removes the file of an engine that is gone.
@@ -80,14 +100,14 @@ fn clear_stale(path: &Path) -> io::Result<()> {
 
 async fn serve(
     listener: UnixListener,
+    places: Arc<Semaphore>,
     orders: mpsc::Sender<OrderWithReply>,
     intervals: broadcast::Sender<Arc<str>>,
 ) {
-    let places = Arc::new(Semaphore::new(CLIENTS_MAX));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors, most likely: a client of ours must not make us spin.
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
         let (orders, intervals) = (orders.clone(), intervals.subscribe());
