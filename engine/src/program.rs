@@ -79,7 +79,8 @@ fn print_schema(name: Option<&str>) -> ExitCode {
 fn merge_files(asked: &Merge) -> ExitCode {
     let mut summaries = Vec::with_capacity(asked.files.len());
     for file in &asked.files {
-        let read = fs::read_to_string(file).map_err(|error| error.to_string());
+        let read = fs::read_to_string(file)
+            .map_err(|error| format!("cannot read it: {error} → a summary that --json FILE has written"));
         match read.and_then(|text| Summary::parse(&text).map_err(|error| error.to_string())) {
             Ok(summary) => summaries.push(summary),
             Err(error) => {
