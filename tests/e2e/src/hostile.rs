@@ -119,7 +119,7 @@ fn serve(mut stream: TcpStream, manner: Manner, seen: &Mutex<Seen>) -> Option<()
         Manner::ResetAtOnce => return reset(&stream),
         _ => {}
     }
-    stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
+    stream.set_read_timeout(Some(Duration::from_mins(1))).ok()?;
     let mut held = Vec::new();
     let mut block = [0; 4_096];
     loop {

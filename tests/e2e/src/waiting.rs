@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// How long anything that should happen at once may take on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
 
@@ -17,8 +19,17 @@ pub fn now() -> Instant {
 
 /// Now, in nanoseconds of the machine's monotonic clock, as other processes read it.
 pub fn monotonic_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    u64::try_from(now.tv_sec).expect("after boot") * 1_000_000_000
+    nanoseconds(ClockId::Monotonic)
+}
+
+/// Now, in nanoseconds since the epoch.
+pub fn wall_ns() -> u64 {
+    nanoseconds(ClockId::Realtime)
+}
+
+fn nanoseconds(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
+    u64::try_from(now.tv_sec).expect("positive") * 1_000_000_000
         + u64::try_from(now.tv_nsec).expect("positive")
 }
 

@@ -1,0 +1,15 @@
+//! The end-to-end tests of the ci home: every promise of the engine that can be seen from outside within seconds.
+
+mod bad_input;
+mod control;
+mod documents;
+mod drivers;
+mod environment;
+mod load;
+mod quickstart;
+mod rate_cap;
+mod share;
+mod signals;
+mod terminal;
+mod tls;
+mod trust;
