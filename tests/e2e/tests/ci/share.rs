@@ -111,7 +111,7 @@ fn check_arrivals(whole: &Value, merged: &Value) {
     assert_eq!(count(whole, "/latency_ns/response/count"), count(merged, "/latency_ns/response/count"));
     assert!((number(whole, "/rate/asked_tps") - number(merged, "/rate/asked_tps")).abs() < 1e-6);
     for (second, (whole, merged)) in due(whole).iter().zip(due(merged)).enumerate() {
-        assert!(whole.abs_diff(merged) <= whole / 4, "second {second}: {whole} arrivals and {merged}");
+        assert!(whole.abs_diff(merged) <= whole / 4 + 20, "second {second}: {whole} arrivals and {merged}");
     }
 }
 
