@@ -13,6 +13,7 @@ use clock::{Clock, OsClock};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::PerfError;
 
@@ -111,6 +112,14 @@ impl Running {
         }
     }
 
+    /// CPU time used so far by its first thread, which is all of it where there is one thread.
+    pub(crate) fn cpu_ns(&self) -> Result<u64, PerfError> {
+        let text = std::fs::read_to_string(format!("/proc/{}/schedstat", self.pid.as_raw_pid()))
+            .map_err(PerfError::system("cannot read a process's CPU time"))?;
+        let field = text.split_whitespace().next().and_then(|field| field.parse().ok());
+        Ok(field.unwrap_or(0))
+    }
+
     fn signal(&self, signal: Signal) {
         // It may have ended in between: then there is nobody to tell.
         let _ = pidfd_send_signal(self.descriptor.as_fd(), signal);
@@ -152,6 +161,13 @@ fn nanoseconds(time: libc::timeval) -> u64 {
     let seconds = u64::try_from(time.tv_sec).expect("times are positive");
     let micros = u64::try_from(time.tv_usec).expect("times are positive");
     seconds * 1_000_000_000 + micros * 1_000
+}
+
+/// User and system time of our own process so far.
+pub(crate) fn own_cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let part = |value: i64| u64::try_from(value).expect("times are positive");
+    part(time.tv_sec) * clock::NANOS_PER_SECOND + part(time.tv_nsec)
 }
 
 /// Monotonic time.

@@ -25,7 +25,7 @@ pub(crate) fn describe(programs: &Programs) -> Vec<(String, String)> {
             read("/proc/sys/net/netfilter/nf_conntrack_count")
                 .map_or_else(|_| "not loaded".to_owned(), |count| format!("loaded, {count} tracked")),
         ),
-        ("load average before", or_unknown("/proc/loadavg")),
+        ("load average before", loads(&or_unknown("/proc/loadavg"))),
         ("libraries", libraries()),
     ]
     .into_iter()
@@ -42,6 +42,11 @@ pub(crate) fn describe(programs: &Programs) -> Vec<(String, String)> {
         facts.push((name.to_owned(), value));
     }
     facts
+}
+
+/// The averages over 1, 5 and 15 minutes, without what else stands there.
+fn loads(text: &str) -> String {
+    text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
 
 fn processor(cpuinfo: &str) -> String {

@@ -61,6 +61,11 @@ impl Nginx {
         Ok(total.saturating_sub(self.asked.get()))
     }
 
+    /// CPU time used until now.
+    pub(crate) fn cpu_ns(&self) -> Result<u64, PerfError> {
+        self.process.cpu_ns()
+    }
+
     fn await_ready(&self, scratch: &Path) -> Result<(), PerfError> {
         for _ in 0..ATTEMPTS {
             if TcpStream::connect(self.plain).is_ok() {

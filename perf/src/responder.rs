@@ -73,6 +73,12 @@ impl Responder {
         self.shared.requests.load(Ordering::Acquire)
     }
 
+    /// CPU time used until now. Our own process does nothing else worth mentioning while it serves.
+    #[expect(clippy::unused_self, reason = "it is this responder's figure, wherever it is read")]
+    pub(crate) fn cpu_ns(&self) -> u64 {
+        crate::child::own_cpu_ns()
+    }
+
     /// Begins to note when each request arrives.
     pub(crate) fn note_arrivals(&self, expected: usize) {
         let mut arrivals = self.shared.arrivals_ns.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,8 +3,9 @@
 //! Invariant: the clocks are read once for [`LOOK_EVERY`] replies, so that measuring costs less than a nanosecond each.
 
 use clock::{Clock, OsClock, Timestamp};
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
+
+use crate::child::own_cpu_ns;
 
 /// Replies between two looks at the clock.
 const LOOK_EVERY: u64 = 64;
@@ -55,7 +56,7 @@ impl Window {
     fn look(&mut self) -> bool {
         self.next_look = self.answered + LOOK_EVERY;
         let now = OsClock.now();
-        let reading = || Reading { answered: self.answered, cpu_ns: cpu_ns(), at: now };
+        let reading = || Reading { answered: self.answered, cpu_ns: own_cpu_ns(), at: now };
         if self.opened.is_none() && now >= self.opens {
             self.opened = Some(reading());
         } else if self.closed.is_none() && now >= self.closes {
@@ -89,11 +90,4 @@ impl Window {
             "wall_ns": closed.at.nanos_since(opened.at),
         })
     }
-}
-
-/// User and system time of this process so far.
-fn cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    let part = |value: i64| u64::try_from(value).expect("times are positive");
-    part(time.tv_sec) * clock::NANOS_PER_SECOND + part(time.tv_nsec)
 }

@@ -1,6 +1,6 @@
 //! CPU per request over plain HTTP at saturation, client and target on one core.
 
-use super::comparison::{self, Goal};
+use super::comparison::{self, Goal, Reading};
 use super::{Bench, Table, failures, line};
 use crate::PerfError;
 use crate::baselines::Kind;
@@ -45,7 +45,9 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
         rate: None,
     };
     let clients = bench.clients(CLIENTS);
-    let samples = comparison::take(bench, &clients, &load, || Ok(responder.requests()));
+    let samples = comparison::take(bench, &clients, &load, || {
+        Ok(Reading { requests: responder.requests(), cpu_ns: responder.cpu_ns() })
+    });
     let mut markdown = String::from("## Closed loop\n\n");
     line(
         &mut markdown,

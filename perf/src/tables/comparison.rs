@@ -15,10 +15,20 @@ use crate::statistics::Spread;
 /// Fewer requests than this are no saturation, but something that went wrong.
 const REQUESTS_MIN: u64 = 1_000;
 
+/// What a target says about itself at one instant.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Reading {
+    /// Requests received until now.
+    pub(super) requests: u64,
+    /// CPU time used until now.
+    pub(super) cpu_ns: u64,
+}
+
 /// One run of one client.
 #[derive(Debug)]
 pub(super) struct Sample {
     requests: u64,
+    target_cpu_ns: u64,
     run: Run,
 }
 
@@ -30,6 +40,12 @@ impl Sample {
 
     fn own_us(&self) -> Option<f64> {
         self.run.own_cpu_us()
+    }
+
+    /// How much CPU time client and target had together, in percent of one core. On a core of their own, at
+    /// saturation, it is nearly all.
+    fn both_share(&self) -> f64 {
+        (self.run.ended.cpu_ns + self.target_cpu_ns) as f64 * 100.0 / self.run.ended.wall_ns as f64
     }
 
     fn switches(&self) -> f64 {
@@ -55,18 +71,19 @@ pub(super) fn take(
     bench: &Bench<'_>,
     clients: &[Client],
     load: &Load,
-    requests: impl Fn() -> Result<u64, PerfError>,
+    target: impl Fn() -> Result<Reading, PerfError>,
 ) -> Samples<Sample> {
     let names: Vec<String> = clients.iter().map(|client| client.name.clone()).collect();
     Samples::take(&names, bench.options.rounds(), |place| {
-        let count = || requests().map_err(|error| error.to_string());
-        let before = count()?;
+        let read = || target().map_err(|error| error.to_string());
+        let before = read()?;
         let run = clients[place].run(load, bench.core, bench.scratch)?;
-        let requests = count()? - before;
+        let after = read()?;
+        let requests = after.requests - before.requests;
         if requests < REQUESTS_MIN {
             return Err(format!("only {requests} requests reached the target"));
         }
-        Ok(Sample { requests, run })
+        Ok(Sample { requests, target_cpu_ns: after.cpu_ns - before.cpu_ns, run })
     })
 }
 
@@ -81,6 +98,7 @@ pub(super) fn absolute(text: &mut String, clients: &[Client], samples: &Samples<
             "CPU µs/request, whole process",
             "without start-up",
             "switches/request",
+            "core % of both",
             "requests/s",
             &relative,
         ],
@@ -95,6 +113,7 @@ pub(super) fn absolute(text: &mut String, clients: &[Client], samples: &Samples<
                 spread(samples.of(place, Sample::process_us), 2),
                 median(samples.of(place, Sample::own_us), 2),
                 median(samples.of(place, |sample| Some(sample.switches())), 3),
+                median(samples.of(place, |sample| Some(sample.both_share())), 0),
                 median(samples.of(place, |sample| Some(sample.per_second())), 0),
                 median(ratios, 3),
             ],
@@ -162,7 +181,7 @@ pub(super) fn to_json(clients: &[Client], samples: &Samples<Sample>) -> Value {
                 sample.as_ref().map_or(Value::Null, |sample| {
                     json!({
                         "requests": sample.requests, "cpu_ns": sample.run.ended.cpu_ns,
-                        "wall_ns": sample.run.ended.wall_ns, "switches": sample.run.ended.switches, "own_cpu_us_per_request": sample.own_us(),
+                        "wall_ns": sample.run.ended.wall_ns, "switches": sample.run.ended.switches, "target_cpu_ns": sample.target_cpu_ns, "own_cpu_us_per_request": sample.own_us(),
                         "verdict": sample.run.verdict(),
                     })
                 })

@@ -1,6 +1,6 @@
 //! CPU per request over TLS 1.3 keep-alive at saturation, nginx as the target, on the client's core.
 
-use super::comparison::{self, Goal};
+use super::comparison::{self, Goal, Reading};
 use super::{Bench, Table, failures, line};
 use crate::PerfError;
 use crate::clients::{Load, What};
@@ -40,7 +40,9 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
         rate: None,
     };
     let clients = bench.clients(CLIENTS);
-    let samples = comparison::take(bench, &clients, &load, || nginx.requests());
+    let samples = comparison::take(bench, &clients, &load, || {
+        Ok(Reading { requests: nginx.requests()?, cpu_ns: nginx.cpu_ns()? })
+    });
     line(
         &mut markdown,
         &format!(
