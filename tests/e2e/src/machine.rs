@@ -58,6 +58,38 @@ pub fn settle(limit: Duration) -> f64 {
     }
 }
 
+/// Watches what others do with the machine while a test measures. The fields are ticks at its begin.
+#[derive(Debug)]
+pub struct Neighbours {
+    busy: u64,
+    all: u64,
+    own: u64,
+}
+
+impl Neighbours {
+    /// Begins to watch.
+    pub fn watch() -> Self {
+        let (busy, all) = cpu_ticks();
+        Self { busy, all, own: own_ticks() }
+    }
+
+    /// The share of the cores' time that others have used since: not this process, nor those that it has started and
+    /// waited for.
+    pub fn share(&self) -> f64 {
+        let (busy, all) = cpu_ticks();
+        let others = (busy - self.busy).saturating_sub(own_ticks() - self.own);
+        others as f64 / (all - self.all).max(1) as f64
+    }
+}
+
+/// Ticks that this process and its ended children have used.
+fn own_ticks() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/stat").expect("Linux tells a process's ticks");
+    // proc_pid_stat(5): the name, field 2, is in brackets and may hold anything; utime, stime, cutime, cstime are 14 to 17.
+    let fields = text.rsplit(')').next().expect("there is a last part").split_whitespace().skip(11).take(4);
+    fields.map(|ticks| ticks.parse::<u64>().expect("a count")).sum()
+}
+
 /// Which part of the cores' time was used, by anybody, during `span`.
 fn busy_share(span: Duration) -> f64 {
     let (busy_before, all_before) = cpu_ticks();

@@ -13,38 +13,38 @@ use std::time::Duration;
 
 use e2e::control::Control;
 use e2e::engine::write;
-use e2e::machine::{Hold, alone, settle};
+use e2e::machine::{Neighbours, alone, settle};
 use e2e::process::{Process, program};
 use e2e::waiting::{SOON, monotonic_ns, pause, pause_until_ns, wait_for, wall_ns};
 use e2e::{Engine, Outcome, Target, count, number, text};
 use rustix::process::Signal;
 use serde_json::json;
 
-/// Waits for a machine that has time.
-fn quiet_machine() -> Hold {
-    let hold = alone();
-    settle(Duration::from_mins(1));
-    hold
-}
+/// From which share of the machine on neighbours spoil a measurement.
+const NEIGHBOURS_MAX: f64 = 0.08;
+/// How often a measurement that neighbours spoil is made again.
+const DISTURBED_MAX: usize = 8;
+/// How often the engine may be late by its own word though nobody disturbed it.
+const LATE_MAX: usize = 2;
 
-/// Runs that a busy machine has spoilt, by the engine's own word, are made again; at most so many.
-const ATTEMPTS: usize = 3;
-
-/// Yields the first run that is not untrustworthy.
-fn trustworthy(mut attempt: impl FnMut() -> Outcome) -> Outcome {
-    let mut told = Vec::new();
-    for _ in 0..ATTEMPTS {
+/// Yields the first run that had the machine nearly to itself and was on time.
+fn undisturbed(mut attempt: impl FnMut() -> Outcome) -> Outcome {
+    let (mut disturbed, mut late) = (Vec::new(), Vec::new());
+    while disturbed.len() <= DISTURBED_MAX && late.len() <= LATE_MAX {
+        settle(Duration::from_mins(2));
+        let neighbours = Neighbours::watch();
         let outcome = attempt();
-        if outcome.code != 12 {
+        let share = neighbours.share();
+        if share > NEIGHBOURS_MAX {
+            disturbed.push(format!("others used {:.0} % of the machine", share * 100.0));
+        } else if outcome.code == 12 {
+            late.push(outcome.told());
+        } else {
+            println!("others used {:.1} % of the machine", share * 100.0);
             return outcome;
         }
-        let lag_ns = count(outcome.summary(), "/latency_ns/lag/max");
-        let second_ns = count(outcome.summary(), "/generator/lag_p99_worst_second_ns");
-        assert!(lag_ns >= 100_000_000 || second_ns > 10_000_000, "late without lag: {}", outcome.told());
-        told.push(outcome.told());
-        settle(Duration::from_mins(1));
     }
-    panic!("the machine let the engine be late in each of {ATTEMPTS} runs:\n{}", told.join("\n"));
+    panic!("no run had the machine to itself and was on time: {disturbed:?}\n{}", late.join("\n"));
 }
 
 /// A port on which nobody listens now.
@@ -129,11 +129,11 @@ fn run_against_nginx() -> (Outcome, u64, Vec<u64>) {
 
 #[test]
 fn nginx_has_seen_exactly_what_was_sent_when_it_was_due() {
-    let _hold = quiet_machine();
+    let _hold = alone();
     let mut counts = Vec::new();
-    for _ in 0..ATTEMPTS {
+    for _ in 0..3 {
         let mut measured = (0, Vec::new());
-        let outcome = trustworthy(|| {
+        let outcome = undisturbed(|| {
             let (outcome, zero_ms, seen) = run_against_nginx();
             let audit = outcome.audit();
             assert_eq!(audit.sent + audit.dropped(), RATE * SECONDS, "{}", outcome.told());
@@ -143,13 +143,6 @@ fn nginx_has_seen_exactly_what_was_sent_when_it_was_due() {
                 "nginx's log and the report differ: {}",
                 outcome.told()
             );
-            // nginx looks at the clock once for each round of events and cuts it to milliseconds: what a long round reads
-            // late is stamped early.
-            let early = seen
-                .iter()
-                .enumerate()
-                .find(|(index, instant)| **instant + 5 < zero_ms + *index as u64 * 1_000 / RATE);
-            assert_eq!(early, None, "seen before it was due; the plan's zero is {zero_ms}");
             measured = (zero_ms, seen);
             outcome
         });
@@ -157,6 +150,11 @@ fn nginx_has_seen_exactly_what_was_sent_when_it_was_due() {
         assert_eq!((outcome.code, audit.ok), (0, RATE * SECONDS), "{}", outcome.told());
         assert_eq!(text(outcome.summary(), "/verdict/result"), "pass");
         let (zero_ms, seen) = measured;
+        // nginx looks at the clock once for each round of events and cuts it to milliseconds: what a long round reads late
+        // is stamped early.
+        let due_ms = |index: usize| zero_ms + index as u64 * 1_000 / RATE;
+        let early = seen.iter().enumerate().find(|(index, instant)| **instant + 5 < due_ms(*index));
+        assert_eq!(early, None, "seen before it was due; the plan's zero is {zero_ms}");
         let in_second = |second: u64| {
             let begin = zero_ms + second * 1_000;
             seen.partition_point(|instant| *instant < begin + 1_000)
@@ -170,7 +168,6 @@ fn nginx_has_seen_exactly_what_was_sent_when_it_was_due() {
         }
         // 5 ms of a neighbour's at a second's end are enough to spoil two of them.
         counts.push(inner);
-        settle(Duration::from_mins(1));
     }
     panic!("requests by inner second, run by run: {counts:?}");
 }
@@ -197,9 +194,9 @@ fn check_stall_truth(outcome: &Outcome) {
 
 #[test]
 fn a_target_that_freezes_is_measured_truthfully() {
-    let _hold = quiet_machine();
+    let _hold = alone();
     for flags in ["", "-c 10"] {
-        let outcome = trustworthy(|| {
+        let outcome = undisturbed(|| {
             let target = Target::start("--stall 1s/10s --cores 1");
             let outcome = Engine::new("--tps 1000 -d 30s").args(flags).arg(target.url()).json().run();
             let truth = target.stop();
@@ -211,42 +208,51 @@ fn a_target_that_freezes_is_measured_truthfully() {
     }
 }
 
-/// A server in another language that freezes itself, all of it, for 1 s in every 10 s after its first request.
+/// A server in another language that freezes itself, all of it, for 1 s in every 10 s after its first request: the one
+/// thread that serves sleeps until an absolute instant, and nothing is accepted, read or answered.
 const PYTHON: &str = r#"
-import asyncio, sys, time
+import select, socket, sys, time
 
-class Server(asyncio.Protocol):
-    first = None
-
-    def connection_made(self, transport):
-        self.transport, self.held = transport, b""
-
-    def data_received(self, data):
-        if Server.first is None:
-            Server.first = time.monotonic()
-            asyncio.get_running_loop().call_at(Server.first + 4.5, freeze, 0)
-        self.held += data
-        requests = self.held.count(b"\r\n\r\n")
-        self.held = self.held[self.held.rfind(b"\r\n\r\n") + 4:] if requests else self.held
-        self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" * requests)
-
-def freeze(number):
-    # The one thread that serves sleeps until an absolute instant: nothing is accepted, read or answered.
-    time.sleep(max(0, Server.first + 10 * number + 5.5 - time.monotonic()))
-    asyncio.get_running_loop().call_at(Server.first + 10 * (number + 1) + 4.5, freeze, number + 1)
-
-async def main():
-    server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", int(sys.argv[1]), backlog=4096)
-    await server.serve_forever()
-
-asyncio.run(main())
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=4096)
+listener.setblocking(False)
+poll, peers, freeze = select.epoll(), {}, None
+poll.register(listener.fileno(), select.EPOLLIN)
+while True:
+    now = time.monotonic()
+    if freeze is not None and now >= freeze:
+        time.sleep(max(0, freeze + 1 - time.monotonic()))
+        freeze += 10
+    for number, _ in poll.poll(0.5 if freeze is None else max(0, min(0.5, freeze - now)), 256):
+        if number == listener.fileno():
+            for _ in range(256):
+                try:
+                    peer, _ = listener.accept()
+                except BlockingIOError:
+                    break
+                peers[peer.fileno()] = peer
+                poll.register(peer.fileno(), select.EPOLLIN)
+            continue
+        peer = peers[number]
+        try:
+            data = peer.recv(65536)
+        except ConnectionError:
+            data = b""
+        if not data:
+            del peers[number]
+            peer.close()
+            continue
+        if freeze is None:
+            freeze = time.monotonic() + 4.5
+        # One request at a time on a connection, small enough for one segment.
+        peer.send(ANSWER)
 "#;
 
 #[test]
 fn a_python_server_that_freezes_is_measured_truthfully() {
-    let _hold = quiet_machine();
+    let _hold = alone();
     for flags in ["", "-c 10"] {
-        let outcome = trustworthy(|| {
+        let outcome = undisturbed(|| {
             let port = free_port();
             let mut command = Command::new(program(&["python3"]));
             command.arg("-c").arg(PYTHON).arg(port.to_string());
@@ -261,9 +267,9 @@ fn a_python_server_that_freezes_is_measured_truthfully() {
 
 #[test]
 fn a_target_that_is_stopped_for_six_seconds_is_measured_truthfully() {
-    let _hold = quiet_machine();
+    let _hold = alone();
     let mut stopped_for = Duration::ZERO;
-    let outcome = trustworthy(|| {
+    let outcome = undisturbed(|| {
         let target = Target::start("--cores 1");
         let running = Engine::new("--tps 1000 -d 20s").arg(target.url()).json().start();
         wait_for("load", SOON, || (count(&target.truth(), "/requests") > 0).then_some(()));
@@ -307,12 +313,9 @@ fn a_target_that_is_stopped_for_six_seconds_is_measured_truthfully() {
 
 #[test]
 fn fifty_thousand_per_second_pass_three_times_in_a_row() {
-    let _hold = quiet_machine();
+    let _hold = alone();
     for run in 1..=3 {
-        let outcome = trustworthy(|| {
-            settle(Duration::from_secs(30));
-            Engine::new("--tps 50000 --cores all -d 10s").json().run()
-        });
+        let outcome = undisturbed(|| Engine::new("--tps 50000 --cores all -d 10s").json().run());
         let audit = outcome.audit();
         assert_eq!((outcome.code, audit.sent, audit.ok), (0, 500_000, 500_000), "{}", outcome.told());
         let lag = |figure: &str| number(outcome.summary(), &format!("/latency_ns/lag/{figure}")) / 1e3;
@@ -327,9 +330,9 @@ fn fifty_thousand_per_second_pass_three_times_in_a_row() {
 
 #[test]
 fn a_changing_rate_is_followed_on_both_drivers() {
-    let _hold = quiet_machine();
+    let _hold = alone();
     for driver in ["uring", "epoll"] {
-        let outcome = trustworthy(|| {
+        let outcome = undisturbed(|| {
             let target = Target::start("--delay exp:5ms --cores 1");
             let line = format!("--stages 20s:2000,20s:=500,20s:2000 --io {driver} --close-after 1000");
             let outcome = Engine::new(&line).arg(target.url()).json().within(Duration::from_mins(3)).run();
@@ -343,7 +346,7 @@ fn a_changing_rate_is_followed_on_both_drivers() {
 
 #[test]
 fn two_engines_at_one_nginx_add_up() {
-    let _hold = quiet_machine();
+    let _hold = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let port = free_port();
     let mut server = nginx(folder.path(), port);
