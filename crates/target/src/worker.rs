@@ -33,7 +33,7 @@ use crate::slab::Slab;
 /// Events taken from the kernel at once.
 const EVENTS_PER_TURN: usize = 256;
 /// Connections accepted before those that exist get their turn.
-const ACCEPTS_PER_TURN: usize = 64;
+const ACCEPTS_PER_TURN: usize = 1_024;
 /// How long accepting rests when there are no descriptors left.
 const ACCEPT_REST_NS: u64 = 20_000_000;
 
