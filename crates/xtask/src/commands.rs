@@ -33,9 +33,13 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
     cargo(&command)
 }
 
-/// Runs the tests of the long home: they are marked by the feature `long` of the package `e2e`.
+/// Runs the tests of the long home: they are marked by the feature `long` of the packages `engine` and `e2e`.
 pub(crate) fn long(arguments: &[String]) -> Result<(), String> {
     set_up()?;
+    let mut torture =
+        vec!["test", "--locked", "-p", "engine", "--features", "long", "--test", "torture", "--"];
+    torture.extend(arguments.iter().map(String::as_str));
+    cargo(&torture)?;
     cargo(&["build", "--locked", "--release", "-p", "engine"])?;
     let mut command = vec!["test", "--locked", "-p", "e2e", "--features", "long", "--test", "long", "--"];
     command.extend(["--nocapture", "--test-threads", "1"]);
