@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use plan::{Load, Plan, Scheme, TlsVersion, Trust, Url};
+use rustix::fs::{self, Mode, OFlags};
 use schedule::{Arrivals, Cells, Profile, ScheduleError};
 
 use crate::shard::pacing::{CatchUp, Pacing};
@@ -116,6 +117,7 @@ pub fn prepare(
             plan::Pacing::Spin => Pacing::Spin,
         },
         cpu_clock: thread_cpu_ns,
+        core_wait_clock: thread_core_wait_ns,
     };
     let shards = workloads
         .into_iter()
@@ -243,6 +245,16 @@ fn closed(plan: &Plan, users: &plan::Users, cells: &[Cells]) -> Result<Vec<Workl
         Workload::Closed(Users::new(entries, users.think_ns, mine))
     });
     Ok(workloads.collect())
+}
+
+/// For how long the calling thread could have run and had no core, in nanoseconds since it began.
+fn thread_core_wait_ns() -> Option<u64> {
+    let file =
+        fs::open(c"/proc/thread-self/schedstat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut text = [0; 96];
+    let count = rustix::io::read(&file, &mut text).ok()?;
+    // Time on a core, time waiting for one, number of turns: the kernel's documentation, scheduler/sched-stats.
+    std::str::from_utf8(&text[..count]).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// CPU time of the calling thread, in nanoseconds.

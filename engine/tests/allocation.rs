@@ -150,6 +150,7 @@ mod shards {
             catch_up: CatchUp::Burst,
             pacing: Pacing::Sleep,
             cpu_clock: allocations,
+            core_wait_clock: || None,
         }
     }
 

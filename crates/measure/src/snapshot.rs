@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub names: Vec<NameSnapshot>,
     /// Processor time that the shard's thread used.
     pub cpu_ns: u64,
+    /// For how long the shard's thread could have run and had no core, as the kernel counts it.
+    pub core_wait_ns: u64,
     /// How things stood at the end of the interval.
     pub gauges: Gauges,
 }
@@ -98,6 +100,7 @@ impl Snapshot {
             first_byte: IntervalHistogram::new(),
             names: (0..names).map(|_| NameSnapshot::default()).collect(),
             cpu_ns: 0,
+            core_wait_ns: 0,
             gauges: Gauges::default(),
         }
     }
@@ -112,6 +115,7 @@ impl Snapshot {
             name.clear();
         }
         self.cpu_ns = 0;
+        self.core_wait_ns = 0;
         self.gauges = Gauges::default();
     }
 

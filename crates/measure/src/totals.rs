@@ -66,6 +66,10 @@ pub struct ShardTotals {
     pub completed: u64,
     /// Processor time of its thread, warm-up included.
     pub cpu_ns: u64,
+    /// For how long its thread could have run and had no core.
+    pub core_wait_ns: u64,
+    /// The time that its snapshots cover.
+    pub covered_ns: u64,
     /// Its schedule lag.
     pub lag: Histogram,
 }
@@ -87,6 +91,9 @@ impl Totals {
         shard.scheduled = shard.scheduled.saturating_add(snapshot.counters.scheduled);
         shard.sent = shard.sent.saturating_add(snapshot.counters.sent);
         shard.completed = shard.completed.saturating_add(snapshot.counters.completed());
+        shard.core_wait_ns = shard.core_wait_ns.saturating_add(snapshot.core_wait_ns);
+        shard.covered_ns =
+            shard.covered_ns.saturating_add(snapshot.until_ns.saturating_sub(snapshot.from_ns));
         shard.lag.absorb(&snapshot.lag);
         self.counters.merge(&snapshot.counters);
         self.lag.absorb(&snapshot.lag);
@@ -119,6 +126,8 @@ impl Totals {
             mine.sent = mine.sent.saturating_add(theirs.sent);
             mine.completed = mine.completed.saturating_add(theirs.completed);
             mine.cpu_ns = mine.cpu_ns.saturating_add(theirs.cpu_ns);
+            mine.core_wait_ns = mine.core_wait_ns.saturating_add(theirs.core_wait_ns);
+            mine.covered_ns = mine.covered_ns.saturating_add(theirs.covered_ns);
             mine.lag.merge(&theirs.lag);
         }
     }
@@ -136,6 +145,7 @@ impl Totals {
         }
         for shard in &mut self.shards {
             (shard.scheduled, shard.sent, shard.completed, shard.cpu_ns) = (0, 0, 0, 0);
+            (shard.core_wait_ns, shard.covered_ns) = (0, 0);
             shard.lag.clear();
         }
     }
@@ -180,6 +190,13 @@ impl Totals {
             position
         });
         &mut self.shards[position]
+    }
+}
+
+impl ShardTotals {
+    /// The share of the time for which its thread could have run and had no core.
+    pub fn core_wait_share(&self) -> f64 {
+        if self.covered_ns == 0 { 0.0 } else { self.core_wait_ns as f64 / self.covered_ns as f64 }
     }
 }
 

@@ -227,6 +227,7 @@ fn generator(facts: &RunFacts, totals: &Totals) -> Generator {
         cpu_us_per_request: cpu_us_per_request(cpu_s, sent),
         lag_p99_worst_second_ns: facts.lag_p99_worst_second_ns,
         max_lag: facts.max_lag.map(|max| MaxLag { any_ns: max.any_ns, second_p99_ns: max.second_p99_ns }),
+        core_wait_share: totals.shards.iter().map(ShardTotals::core_wait_share).fold(0.0, f64::max),
         shards: totals.shards.iter().map(|shard| shard_entry(facts, shard)).collect(),
     }
 }
@@ -240,6 +241,7 @@ fn shard_entry(facts: &RunFacts, shard: &ShardTotals) -> Shard {
         sent: shard.sent,
         completed: shard.completed,
         cpu_s: seconds(shard.cpu_ns),
+        core_wait_share: shard.core_wait_share(),
         lag_p99_ns: shard.lag.value_at_quantile(0.99),
         lag_max_ns: shard.lag.max_ns(),
     }

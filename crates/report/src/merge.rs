@@ -207,6 +207,7 @@ fn merged_generator(summaries: &[Summary], parts: &[Part], sent: u64) -> Generat
             any_ns: left.any_ns.min(right.any_ns),
             second_p99_ns: left.second_p99_ns.min(right.second_p99_ns),
         }),
+        core_wait_share: shards.iter().map(|shard| shard.core_wait_share).fold(0.0, f64::max),
         shards,
     }
 }

@@ -285,6 +285,9 @@ pub struct Generator {
     /// From which schedule lag on the run is untrustworthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_lag: Option<MaxLag>,
+    /// The share of the time for which a shard could have run and had no core, of the shard that had the most.
+    #[serde(default)]
+    pub core_wait_share: f64,
     /// By shard.
     pub shards: Vec<Shard>,
 }
@@ -317,6 +320,9 @@ pub struct Shard {
     pub completed: u64,
     /// Processor time of its thread, in seconds.
     pub cpu_s: f64,
+    /// The share of the time for which its thread could have run and had no core.
+    #[serde(default)]
+    pub core_wait_share: f64,
     /// 99th percentile of its schedule lag.
     pub lag_p99_ns: u64,
     /// Greatest schedule lag.

@@ -81,32 +81,6 @@ impl Driver {
         Self::with_queues(limits, source, submissions, completions.next_power_of_two())
     }
 
-    /// A driver that meets faults on purpose.
-    ///
-    /// # Panics
-    /// As [`Driver::new`].
-    #[cfg(feature = "faults")]
-    pub fn with_faults(limits: Limits, faults: crate::Faults) -> Result<Self, Refusal> {
-        let mut driver = match faults.queues {
-            Some((submissions, completions)) => Self::with_queues(limits, None, submissions, completions)?,
-            None => Self::new(limits, None)?,
-        };
-        driver.ring.shim = Some(crate::faults::Shim::new(faults));
-        Ok(driver)
-    }
-
-    /// Faults met so far.
-    #[cfg(feature = "faults")]
-    pub fn faults_met(&self) -> u64 {
-        self.ring.shim.as_ref().map_or(0, |shim| shim.injected)
-    }
-
-    /// Receive buffers that are lent.
-    #[cfg(feature = "faults")]
-    pub fn lent_count(&self) -> u32 {
-        self.buffers.lent_count()
-    }
-
     /// A driver whose queues hold so many entries.
     fn with_queues(
         limits: Limits,

@@ -18,8 +18,6 @@
 mod buffers;
 mod connection;
 mod driver;
-#[cfg(feature = "faults")]
-mod faults;
 mod operation;
 mod probe;
 mod receive;
@@ -31,8 +29,6 @@ mod submission;
 mod waiting;
 
 pub use driver::{Driver, now};
-#[cfg(feature = "faults")]
-pub use faults::{Fault, Faults, Site};
 pub use probe::{Facts, Features, probe};
 pub use refusal::Refusal;
 

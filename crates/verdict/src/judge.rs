@@ -10,6 +10,9 @@ use crate::evaluate::{Ending, Facts, ThresholdResult, evaluate};
 use crate::exit::ExitCode;
 use crate::threshold::Threshold;
 
+/// The 99th percentile of a starved shard's lag is spoilt from this part of `--max-lag` on: 1 ms of 100 ms.
+const STARVED_LAG_DIVISOR: u64 = 100;
+
 /// The judgement in one word.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -173,6 +176,7 @@ fn judge_generator(facts: &Facts<'_>, verdict: &mut Verdict) {
             ),
         );
     }
+    judge_starvation(facts, verdict);
     let late = counters.dropped_for(DropReason::Late);
     if late > 0 {
         let reason = format!("the generator skipped {late} arrivals because it was late for them");
@@ -187,6 +191,30 @@ fn judge_generator(facts: &Facts<'_>, verdict: &mut Verdict) {
     if counters.unassigned > 0 {
         let reason = format!("{} arrivals were assigned to no engine and never sent", counters.unassigned);
         verdict.add(ExitCode::Untrustworthy, reason);
+    }
+}
+
+/// Whether the kernel kept a shard from its core and 1 % of the shard's requests were late meanwhile. Neither alone is a
+/// finding: short waits do no harm, and a burst of answers can make a shard late without anybody else's doing. What waits
+/// for the target waits for no core.
+fn judge_starvation(facts: &Facts<'_>, verdict: &mut Verdict) {
+    let limit_ns = facts.max_lag.any_ns / STARVED_LAG_DIVISOR;
+    let starved = facts.totals.shards.iter().filter(|shard| {
+        let waits = u128::from(shard.core_wait_ns) * 100 > u128::from(shard.covered_ns);
+        waits && shard.lag.value_at_quantile(0.99) > limit_ns
+    });
+    if let Some(shard) = starved.max_by_key(|shard| shard.core_wait_ns) {
+        verdict.add(
+            ExitCode::Untrustworthy,
+            format!(
+                "the generator was starved: shard {} waited {:.1} % of the time for its core, and 1 % of its requests \
+                 left more than {} after their time (limit {}); it needs more or quieter cores",
+                shard.shard,
+                shard.core_wait_share() * 100.0,
+                rounded(shard.lag.value_at_quantile(0.99)),
+                duration_text(limit_ns)
+            ),
+        );
     }
 }
 

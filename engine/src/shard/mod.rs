@@ -114,6 +114,8 @@ pub struct Shard<I: Io> {
     sealed_until: Timestamp,
     /// CPU time that was reported so far.
     cpu_sealed_ns: u64,
+    /// Waiting for a core that was reported so far, or lies before the results' zero.
+    core_wait_sealed_ns: u64,
     /// When this turn's wait was meant to end.
     planned: Timestamp,
     /// When an arrival is to wake the shard next, and when one did last.
@@ -160,6 +162,7 @@ impl<I: Io> Shard<I> {
             end: Timestamp::MAX,
             sealed_until: Timestamp::MAX,
             cpu_sealed_ns: 0,
+            core_wait_sealed_ns: 0,
             planned: now,
             arrival_wake: now,
             last_arrival_wake: Timestamp::ZERO,
@@ -274,6 +277,10 @@ impl<I: Io> Shard<I> {
     /// second: nothing is lost.
     fn seal_due(&mut self, before: Timestamp) {
         if before < self.origin {
+            if self.now >= self.origin {
+                // What the results cover begins here.
+                self.core_wait_sealed_ns = (self.settings.core_wait_clock)().unwrap_or(0);
+            }
             return;
         }
         let origin = self.origin;
@@ -295,6 +302,10 @@ impl<I: Io> Shard<I> {
         let mut sealed = self.recorders[0].seal(spare, from_ns, until_ns);
         let cpu_ns = (self.settings.cpu_clock)();
         sealed.cpu_ns = cpu_ns.saturating_sub(self.cpu_sealed_ns);
+        if let Some(core_wait_ns) = (self.settings.core_wait_clock)() {
+            sealed.core_wait_ns = core_wait_ns.saturating_sub(self.core_wait_sealed_ns);
+            self.core_wait_sealed_ns = core_wait_ns;
+        }
         sealed.gauges = Gauges {
             connections: self.pool.open(),
             in_flight: u32::try_from(self.exchanges.len()).unwrap_or(u32::MAX),

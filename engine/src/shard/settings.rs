@@ -56,6 +56,9 @@ pub struct Settings {
     pub pacing: Pacing,
     /// CPU time of the calling thread, in nanoseconds.
     pub cpu_clock: fn() -> u64,
+    /// For how long the calling thread could have run and had no core, in nanoseconds since it began; None where the
+    /// kernel does not tell.
+    pub core_wait_clock: fn() -> Option<u64>,
 }
 
 /// A set of status codes, looked up in one step.

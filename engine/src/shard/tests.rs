@@ -106,6 +106,7 @@ impl Lab {
                 catch_up: CatchUp::Burst,
                 pacing: Pacing::Sleep,
                 cpu_clock: || 0,
+                core_wait_clock: || None,
             },
             rate,
             duration_ns,

@@ -1,6 +1,6 @@
 //! Verdicts over runs made up of counts and a few latencies.
 
-use measure::{ErrorClass, Totals};
+use measure::{ErrorClass, ShardTotals, Totals};
 use plan::MaxLag;
 
 use super::*;
@@ -79,6 +79,33 @@ fn lateness_begins_exactly_at_its_limits() {
         let facts = Facts { lag_p99_of_worst_second_ns: second_p99, max_lag, ..facts(&totals) };
         let expected: &[u8] = if late { &[12] } else { &[] };
         assert_eq!(codes(&facts, &[]), expected, "{lag_max} {second_p99}");
+    }
+}
+
+#[test]
+fn starvation_is_late_requests_and_waiting_for_a_core_together() {
+    for (lag, waited, max_lag, starved) in [
+        (MS + MS / 10, 11 * MS, MaxLag::DEFAULT, true),
+        (MS + MS / 10, 10 * MS, MaxLag::DEFAULT, false),
+        (MS, 900 * MS, MaxLag::DEFAULT, false),
+        (9 * MS, 0, MaxLag::DEFAULT, false),
+        (9 * MS, 900 * MS, MaxLag::parse("1s").expect("a duration"), false),
+        (11 * MS, 900 * MS, MaxLag::parse("1s").expect("a duration"), true),
+    ] {
+        let mut totals = good();
+        let mut shard =
+            ShardTotals { core_wait_ns: waited, covered_ns: 1_000 * MS, ..ShardTotals::default() };
+        for _ in 0..98 {
+            shard.lag.record(1);
+        }
+        shard.lag.record(lag);
+        shard.lag.record(lag);
+        // Another shard that is well changes nothing.
+        totals.shards =
+            vec![ShardTotals { shard: 1, covered_ns: 1_000 * MS, ..ShardTotals::default() }, shard];
+        let facts = Facts { max_lag, ..facts(&totals) };
+        let expected: &[u8] = if starved { &[12] } else { &[] };
+        assert_eq!(codes(&facts, &[]), expected, "{lag} {waited}");
     }
 }
 
