@@ -33,17 +33,22 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
     cargo(&command)
 }
 
-/// Runs the tests of the long home: they are marked by the feature `long` of the packages `engine` and `e2e`.
+/// Suites of the long home: test targets of the package `e2e` behind its feature `long`.
+const SUITES: &[&str] = &["long", "truth"];
+
+/// Runs the tests of the long home, or of one suite of it; more words pick tests.
 pub(crate) fn long(arguments: &[String]) -> Result<(), String> {
     set_up()?;
-    let mut torture =
-        vec!["test", "--locked", "-p", "engine", "--features", "long", "--test", "torture", "--"];
-    torture.extend(arguments.iter().map(String::as_str));
-    cargo(&torture)?;
     cargo(&["build", "--locked", "--release", "-p", "engine"])?;
-    let mut command = vec!["test", "--locked", "-p", "e2e", "--features", "long", "--test", "long", "--"];
-    command.extend(["--nocapture", "--test-threads", "1"]);
-    command.extend(arguments.iter().map(String::as_str));
+    let named = arguments.first().and_then(|name| SUITES.iter().find(|suite| *suite == name));
+    let (suites, filters) = match named {
+        Some(suite) => (std::slice::from_ref(suite), &arguments[1..]),
+        None => (SUITES, arguments),
+    };
+    let mut command = vec!["test", "--locked", "-p", "e2e", "--features", "long", "--no-fail-fast"];
+    command.extend(suites.iter().flat_map(|suite| ["--test", suite]));
+    command.extend(["--", "--nocapture", "--test-threads", "1"]);
+    command.extend(filters.iter().map(String::as_str));
     cargo(&command)
 }
 

@@ -19,7 +19,8 @@ cargo xtask COMMAND
   ci      format, lints, tidy, then the tests: what .ci/run does
   tidy    arrows between crates, sizes, headers, lint inheritance, dependency rules
   test    set the machine up (servers and tools that tests start) and run every test of the ci home
-  long    soak, stall truth, server logs: run before a release; takes many minutes
+  long    soak, truth lab, server logs: run before a release; takes many minutes; `long truth` runs the truth lab
+          alone, `long long` the rest, more words pick tests
 ";
 
 fn main() -> ExitCode {
