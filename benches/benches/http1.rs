@@ -3,21 +3,9 @@
 
 use std::hint::black_box;
 
+use benches::{BUSY, CHUNKED, PLAIN};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use http1::{Limits, ResponseMachine, encode_request};
-
-/// 107 bytes, three header fields.
-const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\nServer: openloop-target\r\nContent-Type: text/plain\r\n\
-Content-Length: 17\r\n\r\nHello, open loop!";
-
-/// Shaped like the answer of a common server behind a common proxy.
-const BUSY: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Fri, 20 Nov 2026 19:14:00 GMT\r\nServer: nginx/1.26.2\r\n\
-Content-Type: application/json; charset=utf-8\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\
-Vary: Accept-Encoding\r\nETag: W/\"2-eZaTSbW9NkpNEK5qAVpUHA\"\r\nX-Request-Id: 4bf92f3577b34da6a3ce929d0e0e4736\r\n\
-Strict-Transport-Security: max-age=31536000; includeSubDomains\r\nX-Content-Type-Options: nosniff\r\n\r\n{}";
-
-const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n\
-10\r\n0123456789abcdef\r\n8;name=value\r\n01234567\r\n0\r\n\r\n";
 
 /// Gives the machine one response, cut into pieces of at most `size` bytes.
 fn exchange(machine: &mut ResponseMachine, bytes: &[u8], size: usize) {

@@ -3,7 +3,8 @@
 use std::process::Command;
 
 /// What tests start for real. Debian's package, and the program by which its presence is known.
-const SERVERS: &[(&str, &str)] = &[("nginx-light", "nginx"), ("python3", "python3"), ("openssl", "openssl")];
+const SERVERS: &[(&str, &str)] =
+    &[("nginx-light", "nginx"), ("python3", "python3"), ("openssl", "openssl"), ("valgrind", "valgrind")];
 
 /// What `.ci/run` does.
 pub(crate) fn ci() -> Result<(), String> {
@@ -28,6 +29,8 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
         "-p",
         "executor-blazemeter",
     ])?;
+    // Just as the test builds it, which then finds it done.
+    cargo(&["build", "--locked", "--release", "--package", "benches", "--bin", "instructions"])?;
     let mut command = vec!["test", "--locked", "--workspace", "--no-fail-fast"];
     command.extend(arguments.iter().map(String::as_str));
     cargo(&command)

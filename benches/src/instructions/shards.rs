@@ -1,0 +1,112 @@
+//! Whole shards over [`Memory`]: every row sends so many requests and gets as many answers.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use benches::PLAIN;
+use clock::{NANOS_PER_SECOND, Timestamp};
+use engine::shard::link::{Command, Report, pair};
+use engine::shard::pacing::{CatchUp, Pacing};
+use engine::shard::workload::{Users, Workload};
+use engine::shard::{FailStatus, Settings, Shard};
+use schedule::{Arrivals, Cells, Process, Profile, Rate};
+
+use crate::memory::Memory;
+
+/// Connections of every row.
+const CONNECTIONS: u32 = 64;
+
+/// Requests per second of the open rows. So few that each finds the shard asleep: batches hide nothing.
+const RATE: u64 = 20_000;
+
+/// What a row differs in.
+#[derive(Copy, Clone, Debug)]
+struct Row {
+    is_open: bool,
+    close_after: Option<u64>,
+    body_bytes: Option<usize>,
+}
+
+const CLOSED: Row = Row { is_open: false, close_after: None, body_bytes: None };
+
+/// Small responses at saturation: every turn finds 64.
+pub(crate) fn saturated(count: u64) {
+    run(CLOSED, count);
+}
+
+/// Small responses at a rate: every request has its own wake-up, and its answer another.
+pub(crate) fn paced(count: u64) {
+    run(Row { is_open: true, ..CLOSED }, count);
+}
+
+/// A connection for every request.
+pub(crate) fn churn(count: u64) {
+    run(Row { close_after: Some(1), ..CLOSED }, count);
+}
+
+/// Bodies that come in five pieces.
+pub(crate) fn body_64k(count: u64) {
+    run(Row { body_bytes: Some(64 << 10), ..CLOSED }, count);
+}
+
+/// Bodies of which all but the first piece is thrown away unseen.
+pub(crate) fn body_1m(count: u64) {
+    run(Row { body_bytes: Some(1 << 20), ..CLOSED }, count);
+}
+
+fn run(row: Row, count: u64) {
+    let settings = settings(row);
+    let reply = row.body_bytes.map_or_else(
+        || PLAIN.to_vec(),
+        |bytes| {
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {bytes}\r\n\r\n");
+            [head.into_bytes(), vec![b'x'; bytes]].concat()
+        },
+    );
+    let io = Memory::new(&settings.driver_limits(), &reply);
+    let workload = if row.is_open {
+        let profile = Profile::constant(Rate::per_second(RATE), 3_600 * NANOS_PER_SECOND);
+        let profile = Arc::new(profile.expect("a valid profile"));
+        Workload::Open(Arrivals::new(profile, Process::Deterministic, &Cells::all()).with_limit(count))
+    } else {
+        Workload::Closed(Users::new(vec![0; CONNECTIONS as usize], 0, Some(count)))
+    };
+    let (link, mut control) = pair(1);
+    assert!(control.tell(Command::Start { at: Timestamp::from_nanos(2 * NANOS_PER_SECOND) }));
+    Shard::new(io, settings, workload, link).run().expect("memory does not break");
+    let mut ok = 0;
+    while let Some(report) = control.report() {
+        if let Report::Sealed(snapshot) = report {
+            ok += snapshot.counters.ok;
+        }
+    }
+    assert_eq!(ok, count, "{row:?}: every request is answered");
+}
+
+fn settings(row: Row) -> Settings {
+    Settings {
+        node: 0,
+        shard: 0,
+        names: 1,
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 80)),
+        request: Arc::from(&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..]),
+        head_request: false,
+        tls: None,
+        connections: CONNECTIONS,
+        warm_connections: if row.close_after.is_some() { 0 } else { CONNECTIONS },
+        close_after: row.close_after,
+        response_limits: http1::Limits::default(),
+        fail_status: FailStatus::new(|code| code >= 400),
+        discard_from: 64 << 10,
+        waiting_capacity: 10_000,
+        timeout_ns: 10 * NANOS_PER_SECOND,
+        grace_ns: 10 * NANOS_PER_SECOND,
+        warmup_ns: 0,
+        duration_ns: 3_600 * NANOS_PER_SECOND,
+        ends_by_count: true,
+        catch_up: CatchUp::Burst,
+        pacing: Pacing::Sleep,
+        cpu_clock: || 0,
+    }
+}
