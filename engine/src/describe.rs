@@ -5,7 +5,6 @@
 //! Invariant: nothing secret enters: header values, bodies and queries stay out.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use clock::{NANOS_PER_SECOND, Timestamp};
 use plan::{Load, Plan, Trust, Url, duration_text, rate_text};
@@ -26,8 +25,8 @@ pub struct Story<'a> {
     pub url: &'a Url,
     /// It was the built-in target.
     pub builtin: bool,
-    /// What its name resolved to.
-    pub addresses: &'a [SocketAddr],
+    /// The addresses that were loaded.
+    pub addresses: &'a [String],
     /// The driver and why.
     pub decision: &'a Decision,
     /// The machine.
@@ -77,7 +76,7 @@ pub fn facts_of(story: &Story<'_>, run: &Run, driven: &Driven) -> RunFacts {
             url: story.url.to_string(),
             builtin: story.builtin,
             insecure: matches!(plan.tls.trust, Trust::Insecure),
-            addresses: story.addresses.iter().map(ToString::to_string).collect(),
+            addresses: story.addresses.to_vec(),
         },
         plan: echo(plan, story.connections),
         environment: Environment {
@@ -178,6 +177,16 @@ fn settings(plan: &Plan, connections: u32) -> BTreeMap<String, String> {
     }
     if let Some(after) = plan.connections.close_after {
         set("close_after", after.to_string());
+    }
+    if plan.connections.dns != plan::Dns::default() {
+        set("dns", plan.connections.dns.name().to_owned());
+    }
+    if let Some((first, last)) = plan.connections.sources.first().zip(plan.connections.sources.last()) {
+        let count = plan.connections.sources.len();
+        set("sources", if count == 1 { first.to_string() } else { format!("{count}: {first} to {last}") });
+    }
+    if let Some(socket) = &plan.connections.unix_socket {
+        set("unix_socket", socket.to_string());
     }
     if plan.connections.warm > 0 {
         set("warm_connections", plan.connections.warm.to_string());

@@ -10,9 +10,9 @@ use std::io;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
+use crate::io::Limits;
 use crate::io::epoll::EpollIo;
 use crate::io::uring::Uring;
-use crate::io::{Limits, SocketOptions};
 use crate::shard::link::{Control, Link, pair};
 use crate::shard::workload::Workload;
 use crate::shard::{Settings, Shard};
@@ -109,7 +109,7 @@ pub fn decide(choice: Choice) -> Result<Decision, LaunchError> {
         return Ok(Decision { driver: Driver::Epoll, why: "asked for by --io epoll".to_owned() });
     }
     let small = Limits { connections: 1, buffer_size: 2_048, buffer_count: 2 };
-    match (Uring::new(small, &SocketOptions::default()), choice) {
+    match (Uring::new(small), choice) {
         (Ok(_), Choice::Uring) => {
             Ok(Decision { driver: Driver::Uring, why: "asked for by --io uring".to_owned() })
         }
@@ -130,7 +130,6 @@ pub fn decide(choice: Choice) -> Result<Decision, LaunchError> {
 /// A thread or its driver could not be made; the threads made before are told to leave.
 pub fn launch(
     driver: Driver,
-    options: &SocketOptions,
     cores: &[usize],
     shards: Vec<(Settings, Workload)>,
 ) -> Result<Vec<Worker>, LaunchError> {
@@ -138,11 +137,10 @@ pub fn launch(
     for (index, (settings, workload)) in shards.into_iter().enumerate() {
         let (link, control) = pair(settings.names);
         let core = cores.get(index).copied();
-        let options = options.clone();
         let (tell, told) = mpsc::channel();
         let thread = thread::Builder::new()
             .name(format!("shard-{index}"))
-            .spawn(move || run_shard(driver, &options, core, settings, workload, link, &tell))
+            .spawn(move || run_shard(driver, core, settings, workload, link, &tell))
             .map_err(|source| LaunchError::Refused { shard: index, source })?;
         match told.recv() {
             Ok(Ok(pinned)) => workers.push(Worker { control, core: core.filter(|_| pinned), thread }),
@@ -159,7 +157,6 @@ pub fn launch(
 
 fn run_shard(
     driver: Driver,
-    options: &SocketOptions,
     core: Option<usize>,
     settings: Settings,
     workload: Workload,
@@ -175,13 +172,13 @@ fn run_shard(
     };
     match driver {
         Driver::Uring => {
-            let io = Uring::new(limits, options).map_err(|refusal| refuse(refusal.to_string()))?;
+            let io = Uring::new(limits).map_err(|refusal| refuse(refusal.to_string()))?;
             let shard = Shard::new(io, settings, workload, link);
             let _ = tell.send(Ok(pinned));
             shard.run().map(drop)
         }
         Driver::Epoll => {
-            let io = EpollIo::new(limits, options.clone()).map_err(|error| refuse(error.to_string()))?;
+            let io = EpollIo::new(limits).map_err(|error| refuse(error.to_string()))?;
             let shard = Shard::new(io, settings, workload, link);
             let _ = tell.send(Ok(pinned));
             shard.run().map(drop)

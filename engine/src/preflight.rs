@@ -6,11 +6,12 @@
 //!
 //! Invariants: it changes nothing and looks at nothing but its arguments; a fact that is hidden refuses nothing.
 
-use plan::{Cores, Load, Plan, Url};
+use plan::{Cores, Load, Plan};
 use verdict::ExitCode;
 
 use crate::host::figures::{self, bytes, count, counted};
 use crate::host::{Facts, builtin_target_descriptors};
+use crate::io::Route;
 
 mod ports;
 
@@ -77,7 +78,7 @@ impl PreflightError {
     }
 }
 
-/// Holds `plan` against the host. `url` is the plan's or the built-in target's, `cap` the connections over all
+/// Holds `plan` against the host. `routes` lead to the target, `cap` is the connections over all
 /// `shards`, `facts` gathered after the limit on descriptors was raised; `builtin` tells that the target lives in
 /// this process. Yields notes for the report.
 ///
@@ -85,13 +86,13 @@ impl PreflightError {
 /// The run could not be carried out here; see [`PreflightError`].
 pub fn check(
     plan: &Plan,
-    url: &Url,
+    routes: &[Route],
     shards: u32,
     cap: u32,
     facts: &Facts,
     builtin: bool,
 ) -> Result<Vec<String>, PreflightError> {
-    let flight = Flight { plan, url, shards, cap, facts, builtin };
+    let flight = Flight { plan, routes, shards, cap, facts, builtin };
     flight.check_cores()?;
     flight.check_descriptors()?;
     flight.check_memory()?;
@@ -106,7 +107,7 @@ pub fn check(
 #[derive(Copy, Clone)]
 struct Flight<'a> {
     plan: &'a Plan,
-    url: &'a Url,
+    routes: &'a [Route],
     shards: u32,
     cap: u32,
     facts: &'a Facts,

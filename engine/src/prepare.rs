@@ -5,13 +5,13 @@
 //!
 //! Invariant: whatever the number of shards, their arrivals are exactly the share's arrivals.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use plan::{Load, Plan, Scheme, TlsVersion, Trust, Url};
 use rustix::fs::{self, Mode, OFlags};
 use schedule::{Arrivals, Cells, Profile, ScheduleError};
 
+use crate::io::Route;
 use crate::shard::pacing::{CatchUp, Pacing};
 use crate::shard::workload::{Users, Workload};
 use crate::shard::{FailStatus, Settings, TlsSettings};
@@ -59,15 +59,15 @@ pub fn shard_count(plan: &Plan, cores: usize, cap: u32) -> usize {
     cores.min(cap as usize).min(users).max(1)
 }
 
-/// Splits `plan` over `shards` shards with `cap` connections among them, all to `address`. `url` is the plan's, or
-/// the built-in target's.
+/// Splits `plan` over `shards` shards with `cap` connections among them, each of which takes the next of `routes`.
+/// `url` is the plan's, or the built-in target's.
 ///
 /// # Errors
 /// See [`PrepareError`].
 pub fn prepare(
     plan: &Plan,
     url: &Url,
-    address: SocketAddr,
+    routes: &[Route],
     shards: usize,
     cap: u32,
 ) -> Result<Prepared, PrepareError> {
@@ -90,7 +90,8 @@ pub fn prepare(
         node: 0,
         shard: 0,
         names: 1,
-        address,
+        routes: routes.into(),
+        first_route: 0,
         request,
         head_request: method == "HEAD",
         tls: None,
@@ -125,6 +126,8 @@ pub fn prepare(
         .map(|(index, workload)| {
             let settings = Settings {
                 shard: u32::try_from(index).unwrap_or(u32::MAX),
+                // Neighbours in the same run begin one behind another.
+                first_route: (plan.share.index() as usize - 1) * shards + index,
                 connections: part(u64::from(cap), index, shards),
                 warm_connections: part(u64::from(plan.connections.warm), index, shards),
                 tls: tls.clone().map(|tls| TlsSettings { client: Arc::new(tls.client.separate()), ..tls }),

@@ -4,7 +4,6 @@
 //! What it is not: a place for decisions; those are the plan's, the pre-flight's and the verdict's.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use clock::{Clock, OsClock, rfc3339, wall_time};
@@ -20,7 +19,7 @@ use crate::describe::{Story, facts_of};
 use crate::dial::{self, DialError};
 use crate::drive::{Driven, Words, drive};
 use crate::host;
-use crate::io::SocketOptions;
+use crate::io::Route;
 use crate::launch::{Choice, Decision, LaunchError, decide, launch};
 use crate::outputs::{self, Lines, OutputError};
 use crate::preflight::{self, PreflightError};
@@ -79,8 +78,8 @@ impl RunError {
 struct Stage {
     plan: Plan,
     url: Url,
-    address: SocketAddr,
-    addresses: Vec<SocketAddr>,
+    routes: Vec<Route>,
+    addresses: Vec<String>,
     builtin: Option<target::Handle>,
     division: Division,
     decision: Decision,
@@ -108,11 +107,11 @@ fn carry_out(plan: Plan, thresholds: &[verdict::Threshold], outputs: &Outputs) -
     let stage = set_up(plan)?;
     let count = shard_count(&stage.plan, stage.division.engine.len(), stage.cap);
     let Prepared { shards, profile, names, connections } =
-        prepare(&stage.plan, &stage.url, stage.address, count, stage.cap)?;
+        prepare(&stage.plan, &stage.url, &stage.routes, count, stage.cap)?;
     // Whoever is refused hears that alone.
     announce(&stage, &mut progress);
     keep_off_the_shards(&stage);
-    let workers = launch(stage.decision.driver, &SocketOptions::default(), &stage.division.engine, shards)?;
+    let workers = launch(stage.decision.driver, &stage.division.engine, shards)?;
     let mut run = Run::new(workers, names.len(), profile);
     let target = format!("{} {}", stage.plan.request.method.as_str(), stage.url);
     let driver = stage.decision.driver.to_string();
@@ -171,7 +170,7 @@ fn set_up(plan: Plan) -> Result<Stage, RunError> {
         (None, None) => Url::parse("")?,
     };
     let dialled = dial::dial(&plan, &url)?;
-    notes.extend(dialled.notes);
+    notes.extend(dialled.notes.iter().cloned());
     let cores = division.engine.len();
     let shards_at_most = u32::try_from(cores).unwrap_or(u32::MAX);
     let default_cap = match builtin {
@@ -185,7 +184,7 @@ fn set_up(plan: Plan) -> Result<Stage, RunError> {
         Load::Closed(_) => plan.connections.cap.map_or(plan.users_here().max(1), std::num::NonZero::get),
     };
     let shards = u32::try_from(shard_count(&plan, cores, cap)).unwrap_or(u32::MAX);
-    notes.extend(preflight::check(&plan, &url, shards, cap, &facts, builtin.is_some())?);
+    notes.extend(preflight::check(&plan, &dialled.routes, shards, cap, &facts, builtin.is_some())?);
     let decision = decide(match plan.io {
         plan::IoChoice::Auto => Choice::Auto,
         plan::IoChoice::Uring => Choice::Uring,
@@ -194,8 +193,8 @@ fn set_up(plan: Plan) -> Result<Stage, RunError> {
     let run_id = plan.run_id.as_ref().map_or_else(new_run_id, |id| id.as_str().to_owned());
     Ok(Stage {
         url,
-        address: dialled.address,
-        addresses: dialled.all,
+        routes: dialled.routes,
+        addresses: dialled.addresses,
         builtin,
         division,
         decision,
@@ -224,7 +223,7 @@ fn announce(stage: &Stage, progress: &mut Progress) {
         let list = |cores: &[usize]| cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         progress.note(&format!(
             "no URL given: loading the built-in target on {} (its cores: {}; the engine's: {})",
-            stage.address,
+            stage.routes[0],
             list(&stage.division.target),
             list(&stage.division.engine),
         ));

@@ -65,9 +65,9 @@ mod shards {
     use std::time::Duration;
 
     use clock::{Clock, NANOS_PER_SECOND, OsClock};
+    use engine::io::Io;
     use engine::io::epoll::EpollIo;
     use engine::io::uring::Uring;
-    use engine::io::{Io, SocketOptions};
     use engine::shard::link::{Command, Report, pair};
     use engine::shard::pacing::{CatchUp, Pacing};
     use engine::shard::workload::{Users, Workload};
@@ -131,7 +131,8 @@ mod shards {
             node: 0,
             shard: 0,
             names: 1,
-            address: target.address(),
+            routes: [target.address().into()].into(),
+            first_route: 0,
             request: Arc::from(&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..]),
             head_request: false,
             tls,
@@ -216,12 +217,8 @@ mod shards {
 
     fn check(case: Case) {
         let intervals = match case.driver {
-            Driver::Uring => run(case, |limits| {
-                Uring::new(limits, &SocketOptions::default()).expect("this host has io_uring")
-            }),
-            Driver::Epoll => run(case, |limits| {
-                EpollIo::new(limits, SocketOptions::default()).expect("this host has epoll")
-            }),
+            Driver::Uring => run(case, |limits| Uring::new(limits).expect("this host has io_uring")),
+            Driver::Epoll => run(case, |limits| EpollIo::new(limits).expect("this host has epoll")),
         };
         let (first, warm) = intervals.split_first().expect("there are intervals");
         assert!(first.allocations > 0, "{case:?}: the clock shows what building the shard allocated");

@@ -1,4 +1,4 @@
-//! Choices between a few words: catch-up policy, pacing, arrival process, I/O driver, TLS version.
+//! Choices between a few words: catch-up policy, pacing, arrival process, I/O driver, addresses of a name, TLS version.
 
 use crate::PlanError;
 use crate::text::quoted;
@@ -97,6 +97,47 @@ impl IoChoice {
     }
 }
 
+/// Which of the addresses that a name resolves to are loaded.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Dns {
+    /// All that this host has a route to; of a name that means this machine alone, the first that answers.
+    #[default]
+    Auto,
+    /// All.
+    All,
+    /// The first that answers.
+    First,
+    /// All IPv4 addresses.
+    V4,
+    /// All IPv6 addresses.
+    V6,
+}
+
+impl Dns {
+    /// Reads `auto`, `all`, `first`, `4` or `6`.
+    pub fn parse(text: &str) -> Result<Self, PlanError> {
+        let words = [
+            ("auto", Self::Auto),
+            ("all", Self::All),
+            ("first", Self::First),
+            ("4", Self::V4),
+            ("6", Self::V6),
+        ];
+        choose(text, "a choice of addresses", &words)
+    }
+
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::All => "all",
+            Self::First => "first",
+            Self::V4 => "4",
+            Self::V6 => "6",
+        }
+    }
+}
+
 /// A version of TLS that the engine speaks.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TlsVersion {
@@ -139,6 +180,9 @@ mod tests {
         assert_eq!(ProcessKind::parse("poisson"), Ok(ProcessKind::Poisson));
         assert_eq!(IoChoice::parse("epoll"), Ok(IoChoice::Epoll));
         assert_eq!(TlsVersion::parse("1.2"), Ok(TlsVersion::V1_2));
+        for dns in [Dns::Auto, Dns::All, Dns::First, Dns::V4, Dns::V6] {
+            assert_eq!(Dns::parse(dns.name()), Ok(dns));
+        }
         assert_eq!(parse_switch("on"), Ok(true));
         for (message, fragment) in [
             (
@@ -148,6 +192,7 @@ mod tests {
             (Pacing::parse("").map(|_| ()), "one of sleep, spin"),
             (ProcessKind::parse("Poisson").map(|_| ()), "one of constant, poisson"),
             (IoChoice::parse("io_uring").map(|_| ()), "one of auto, uring, epoll"),
+            (Dns::parse("ipv4").map(|_| ()), "one of auto, all, first, 4, 6"),
             (TlsVersion::parse("1.1").map(|_| ()), "one of 1.2, 1.3"),
             (parse_switch("maybe").map(|_| ()), "one of true, 1"),
         ] {

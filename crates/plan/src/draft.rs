@@ -4,14 +4,15 @@
 //! Whoever reads flags, variables or a file fills in a [`Draft`] of valid parts and asks it for the [`Plan`].
 //! What it is not: a parser of texts.
 
+use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use schedule::{Phase, Process, Profile, Rate};
 
 use crate::plan::{Connections, Identity, Limits, Load, Plan, Request, Tls, Trust, Users};
 use crate::{
-    CatchUp, ConnectTo, Cores, Header, IoChoice, LONGEST_DURATION_NS, MaxLag, Method, Pacing, Place,
-    PlanError, ProcessKind, Rails, RunId, Share, StatusSet, Tag, TlsVersion, Url, quoted,
+    CatchUp, ConnectTo, Cores, Dns, Header, IoChoice, LONGEST_DURATION_NS, MaxLag, Method, Pacing, Place,
+    PlanError, ProcessKind, Rails, RunId, Share, StatusSet, Tag, TlsVersion, UnixSocket, Url, quoted,
 };
 
 /// How long a run lasts when nobody says: 10 s.
@@ -79,6 +80,9 @@ pub struct Draft {
     pub close_after: Option<u64>,
     pub queue: Option<u64>,
     pub connect_to: Vec<ConnectTo>,
+    pub dns: Option<Dns>,
+    pub sources: Option<Vec<IpAddr>>,
+    pub unix_socket: Option<UnixSocket>,
     pub max_head: Option<u64>,
     pub max_body: Option<u64>,
     pub fail_status: Option<StatusSet>,
@@ -331,7 +335,42 @@ impl Draft {
             }
             requests => requests.and_then(NonZeroU64::new),
         };
-        Ok(Connections { cap, warm, close_after, queue: self.queue, connect_to: self.connect_to.clone() })
+        self.check_unix_socket()?;
+        Ok(Connections {
+            cap,
+            warm,
+            close_after,
+            queue: self.queue,
+            connect_to: self.connect_to.clone(),
+            dns: self.dns.unwrap_or_default(),
+            sources: self.sources.clone().unwrap_or_default(),
+            unix_socket: self.unix_socket.clone(),
+        })
+    }
+
+    /// A Unix socket has no network addresses to choose from.
+    fn check_unix_socket(&self) -> Result<(), PlanError> {
+        if self.unix_socket.is_none() {
+            return Ok(());
+        }
+        if self.url.is_none() {
+            return Err(wrong(
+                "--unix-socket",
+                "it says where to connect, the URL says what to ask for",
+                "add a URL, e.g. http://localhost/",
+            ));
+        }
+        let of_the_network = [
+            ("--connect-to", !self.connect_to.is_empty()),
+            ("--dns", self.dns.is_some()),
+            ("--source", self.sources.is_some()),
+        ];
+        match of_the_network.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) => {
+                Err(wrong(flag, "a Unix socket (--unix-socket) has no network address", "leave one out"))
+            }
+            None => Ok(()),
+        }
     }
 
     fn limits(&self) -> Result<Limits, PlanError> {

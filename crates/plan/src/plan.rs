@@ -6,13 +6,14 @@
 //! Units: durations are nanoseconds (`_ns`), sizes are bytes.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use schedule::{Cells, Process, Profile, Rate};
 
 use crate::{
-    CatchUp, ConnectTo, Cores, Header, IoChoice, MaxLag, Method, Pacing, Rails, RunId, Share, StatusSet, Tag,
-    TlsVersion, Url,
+    CatchUp, ConnectTo, Cores, Dns, Header, IoChoice, MaxLag, Method, Pacing, Rails, RunId, Share, StatusSet,
+    Tag, TlsVersion, UnixSocket, Url,
 };
 
 /// What to execute.
@@ -122,6 +123,12 @@ pub struct Connections {
     pub queue: Option<u64>,
     /// Where connections go instead, the first that applies.
     pub connect_to: Vec<ConnectTo>,
+    /// Which addresses of a name they go to.
+    pub dns: Dns,
+    /// Addresses of this host that they leave from, in turn; empty leaves the choice to the kernel.
+    pub sources: Vec<IpAddr>,
+    /// The Unix socket that they go to instead.
+    pub unix_socket: Option<UnixSocket>,
 }
 
 impl Connections {

@@ -154,7 +154,7 @@ pub struct Target {
     /// Whether certificates were not checked (`--insecure`).
     #[serde(default)]
     pub insecure: bool,
-    /// The addresses that the host name resolved to.
+    /// The addresses that were loaded: those of the host name, or a Unix socket as `unix:PATH`.
     #[serde(default)]
     pub addresses: Vec<String>,
 }

@@ -129,9 +129,8 @@ fn ring_polled(address: SocketAddr, connections: usize) -> f64 {
 /// between, for the server shares it.
 fn ring(address: SocketAddr, connections: usize, is_polling: bool) -> f64 {
     let count = u32::try_from(connections).expect("few");
-    let mut driver =
-        Driver::new(Limits { connections: count, buffer_size: 4096, buffer_count: 2 * count }, None)
-            .expect("this machine offers a ring");
+    let mut driver = Driver::new(Limits { connections: count, buffer_size: 4096, buffer_count: 2 * count })
+        .expect("this machine offers a ring");
     let request = driver.prepare(Box::from(REQUEST));
     for _ in 0..connections {
         driver.connect(&address).expect("a socket");

@@ -68,16 +68,29 @@ pub(crate) enum Source {
     Owned,
 }
 
-/// A socket address in the kernel's layout (`sockaddr_in` or `sockaddr_in6`).
-#[derive(Copy, Clone, Debug)]
-#[repr(C, align(8))]
-pub(crate) struct Address {
-    bytes: [u8; 28],
-    len: u8,
+/// A socket address in the kernel's layout.
+#[derive(Clone, Debug)]
+pub(crate) enum Address {
+    /// `sockaddr_in` or `sockaddr_in6`, of which `len` bytes count.
+    Internet { bytes: [u8; 28], len: u8 },
+    /// `sockaddr_un`: longer than the others, and seldom.
+    Unix(Box<[u8]>),
 }
 
 impl Address {
-    const NONE: Self = Self { bytes: [0; 28], len: 0 };
+    const NONE: Self = Self::Internet { bytes: [0; 28], len: 0 };
+
+    /// The address of a Unix socket: the bytes of a path, or of an abstract name behind a NUL.
+    pub(crate) fn unix(name: &[u8]) -> Self {
+        let family = libc::sa_family_t::try_from(libc::AF_UNIX).expect("address families are small numbers");
+        let mut bytes = family.to_ne_bytes().to_vec();
+        bytes.extend_from_slice(name);
+        // unix(7): a path ends with a NUL, an abstract name with the address.
+        if name.first() != Some(&0) {
+            bytes.push(0);
+        }
+        Self::Unix(bytes.into_boxed_slice())
+    }
 
     pub(crate) fn new(address: &SocketAddr) -> Self {
         let mut bytes = [0; 28];
@@ -97,15 +110,23 @@ impl Address {
         };
         let family = libc::sa_family_t::try_from(family).expect("address families are small numbers");
         bytes[..2].copy_from_slice(&family.to_ne_bytes());
-        Self { bytes, len: u8::try_from(len).expect("16 or 28") }
+        Self::Internet { bytes, len: u8::try_from(len).expect("16 or 28") }
+    }
+
+    /// The bytes that the kernel reads. They do not move as long as the address stays where it is.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Internet { bytes, len } => &bytes[..usize::from(*len)],
+            Self::Unix(bytes) => bytes,
+        }
     }
 
     pub(crate) fn pointer(&self) -> *const libc::sockaddr {
-        self.bytes.as_ptr().cast()
+        self.bytes().as_ptr().cast()
     }
 
     pub(crate) fn len(&self) -> libc::socklen_t {
-        libc::socklen_t::from(self.len)
+        libc::socklen_t::try_from(self.bytes().len()).expect("at most 110")
     }
 }
 
@@ -331,11 +352,13 @@ mod tests {
     #[test]
     fn addresses_have_the_layout_of_the_kernel() {
         let v4 = Address::new(&"1.2.3.4:258".parse().unwrap());
-        assert_eq!(v4.bytes[..8], [2, 0, 1, 2, 1, 2, 3, 4]);
+        assert_eq!(v4.bytes()[..8], [2, 0, 1, 2, 1, 2, 3, 4]);
         assert_eq!(v4.len(), 16);
         let v6 = Address::new(&"[::1]:258".parse().unwrap());
-        assert_eq!(v6.bytes[..4], [10, 0, 1, 2]);
-        assert_eq!(v6.bytes[23], 1);
+        assert_eq!(v6.bytes()[..4], [10, 0, 1, 2]);
+        assert_eq!(v6.bytes()[23], 1);
         assert_eq!(v6.len(), 28);
+        assert_eq!(Address::unix(b"/a").bytes(), b"\x01\x00/a\x00");
+        assert_eq!(Address::unix(b"\x00a").bytes(), b"\x01\x00\x00a", "an abstract name has no end mark");
     }
 }

@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 
 use clock::{Clock, OsClock, Timestamp};
 use io_uring::cqueue;
@@ -56,7 +57,6 @@ pub struct Driver {
     /// Closed connections whose descriptor may stand in a submission that is still queued.
     lingering: Vec<u32>,
     pub(crate) batch: u32,
-    source: Option<IpAddr>,
     /// The ring failed at a place that cannot say so; [`Driver::wait`] will.
     broken: Option<i32>,
 }
@@ -64,12 +64,12 @@ pub struct Driver {
 impl Driver {
     /// Sets up a ring, its receive buffers and its connection table, after checking that everything needed works.
     ///
-    /// `source` is the local address to bind before connecting. At most 32,768 receive buffers are made; with
-    /// fewer than twice the connections some wait for their turn to receive.
+    /// At most 32,768 receive buffers are made; with fewer than twice the connections some wait for their turn to
+    /// receive.
     ///
     /// # Panics
     /// When a limit is 0, or there are more than 2^24 connections.
-    pub fn new(limits: Limits, source: Option<IpAddr>) -> Result<Self, Refusal> {
+    pub fn new(limits: Limits) -> Result<Self, Refusal> {
         let buffer_count = limits.buffer_count.min(buffers::COUNT_LIMIT);
         // A turn seldom submits more; when it does, the queue is flushed in between.
         let submissions = limits.connections.saturating_mul(2).clamp(64, 512);
@@ -78,16 +78,11 @@ impl Driver {
         let completions =
             buffer_count.saturating_add(limits.connections.saturating_mul(2)).clamp(256, 32 * 1024);
         probe::check()?;
-        Self::with_queues(limits, source, submissions, completions.next_power_of_two())
+        Self::with_queues(limits, submissions, completions.next_power_of_two())
     }
 
     /// A driver whose queues hold so many entries.
-    fn with_queues(
-        limits: Limits,
-        source: Option<IpAddr>,
-        submissions: u32,
-        completions: u32,
-    ) -> Result<Self, Refusal> {
+    fn with_queues(limits: Limits, submissions: u32, completions: u32) -> Result<Self, Refusal> {
         assert!(limits.connections > 0 && limits.connections <= INDEX_LIMIT, "1 to 2^24 connections");
         let buffer_count = limits.buffer_count.min(buffers::COUNT_LIMIT);
         let ring = Ring::open(submissions, completions)?;
@@ -109,7 +104,6 @@ impl Driver {
             deferred: Vec::with_capacity(connections),
             lingering: Vec::with_capacity(connections),
             batch: 1,
-            source,
             broken: None,
         })
     }
@@ -134,12 +128,30 @@ impl Driver {
     /// When every place is taken but some are being closed, this waits until the kernel has let go of one, a
     /// matter of one system call as a rule.
     pub fn connect(&mut self, address: &SocketAddr) -> Result<ConnId, Errno> {
+        self.connect_from(address, None)
+    }
+
+    /// [`Driver::connect`] from the local address `source`, if there is one. The kernel chooses the port when it knows
+    /// the peer, so that each pair of addresses has all local ports for itself.
+    pub fn connect_from(&mut self, address: &SocketAddr, source: Option<IpAddr>) -> Result<ConnId, Errno> {
+        self.connect_socket(Address::new(address), || socket::open(address, source))
+    }
+
+    /// [`Driver::connect`] to a Unix socket: `name` holds the bytes of a path, or of an abstract name behind a NUL.
+    /// While the peer's backlog is full, the connection waits for room in it.
+    pub fn connect_unix(&mut self, name: &[u8]) -> Result<ConnId, Errno> {
+        self.connect_socket(Address::unix(name), socket::open_unix)
+    }
+
+    fn connect_socket(
+        &mut self,
+        address: Address,
+        open: impl FnOnce() -> Result<OwnedFd, Errno>,
+    ) -> Result<ConnId, Errno> {
         if !self.table.has_room() {
             self.await_room();
         }
-        let descriptor = socket::open(address, self.source)?;
-        let conn =
-            self.table.occupy(descriptor, Address::new(address), self.batch).ok_or(Errno(libc::ENOBUFS))?;
+        let conn = self.table.occupy(open()?, address, self.batch).ok_or(Errno(libc::ENOBUFS))?;
         self.submit_connect(conn.index);
         Ok(conn)
     }

@@ -1,6 +1,6 @@
 //! The `io_uring` network driver.
 //!
-//! What it is: TCP connections over one ring for each thread, completion-shaped, behind a safe interface; and
+//! What it is: TCP (and Unix socket) connections over one ring for each thread, completion-shaped, behind a safe interface; and
 //! [`probe()`], which says what this machine's kernel offers. It is the only home of unsafe ring code.
 //! What it is not: it knows no protocol, decides nothing and measures nothing.
 //!
@@ -31,6 +31,7 @@ mod waiting;
 pub use driver::{Driver, now};
 pub use probe::{Facts, Features, probe};
 pub use refusal::Refusal;
+pub use socket::choose_port_late;
 
 use clock::Timestamp;
 

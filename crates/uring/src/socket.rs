@@ -1,10 +1,10 @@
 //! Making sockets.
 //!
-//! What it is: a TCP socket ready to be connected.
+//! What it is: a TCP or Unix socket ready to be connected.
 //! What it is not: connecting it; the ring does.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
 
@@ -23,24 +23,33 @@ pub(crate) fn open(address: &SocketAddr, source: Option<IpAddr>) -> Result<Owned
     Ok(socket)
 }
 
+/// A Unix socket, blocking for the same reason.
+pub(crate) fn open_unix() -> Result<OwnedFd, Errno> {
+    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+}
+
 /// Lets the kernel choose the local port when it knows the peer, so that one port serves many peers.
-fn choose_port_late(socket: &OwnedFd) -> Result<(), Errno> {
+///
+/// # Errors
+/// The kernel is older than 4.2.
+pub fn choose_port_late(socket: impl AsFd) -> Result<(), rustix::io::Errno> {
+    const SIZE: libc::socklen_t = 4;
     let on: libc::c_int = 1;
-    let size = libc::socklen_t::try_from(size_of_val(&on)).expect("4");
     // SAFETY: the value is an int of the given size, which lives during the call.
     let result = unsafe {
         libc::setsockopt(
-            socket.as_raw_fd(),
+            socket.as_fd().as_raw_fd(),
             libc::IPPROTO_IP,
             libc::IP_BIND_ADDRESS_NO_PORT,
             (&raw const on).cast(),
-            size,
+            SIZE,
         )
     };
     if result == 0 {
         Ok(())
     } else {
-        Err(Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)))
+        let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL);
+        Err(rustix::io::Errno::from_raw_os_error(errno))
     }
 }
 

@@ -19,7 +19,7 @@ fn descriptors_are_given_back() {
     let limits = Limits { connections: 8, buffer_size: 1024, buffer_count: 16 };
     let before = open_descriptors();
     for _ in 0..30 {
-        let mut driver = Driver::new(limits, None).expect("this machine offers a ring");
+        let mut driver = Driver::new(limits).expect("this machine offers a ring");
         let idle = open_descriptors();
         assert!(idle > before, "the count sees the ring");
         let conns: Vec<_> = (0..8).map(|_| driver.connect(&address).unwrap()).collect();

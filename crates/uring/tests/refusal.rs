@@ -23,7 +23,7 @@ fn refusal_after(errno: i32) -> Refusal {
         apply_filter(&program).unwrap();
         let told = uring::probe();
         assert!(told.ring.is_err(), "{told:?}");
-        Driver::new(Limits { connections: 1, buffer_size: 4096, buffer_count: 2 }, None).unwrap_err()
+        Driver::new(Limits { connections: 1, buffer_size: 4096, buffer_count: 2 }).unwrap_err()
     });
     refused.join().unwrap()
 }

@@ -157,6 +157,20 @@ pub(super) struct Flags {
     /// Connect elsewhere, as curl does; repeat for more
     #[arg(long, value_name = "HOST:PORT:ADDR:PORT", help_heading = "Connections")]
     pub(super) connect_to: Vec<String>,
+    /// Which addresses of a name are loaded: auto, all, first, 4 or 6 [default: auto]
+    #[arg(long, value_name = "WHICH", help_heading = "Connections")]
+    pub(super) dns: Option<String>,
+    /// Addresses of this host that connections leave from in turn: 10.0.0.1,10.0.0.2, a range or a block
+    #[arg(
+        long,
+        visible_aliases = ["source-ip", "local-ips"],
+        value_name = "ADDRESSES",
+        help_heading = "Connections"
+    )]
+    pub(super) source: Option<String>,
+    /// Connect to this Unix socket, as curl does; @NAME is an abstract one
+    #[arg(long, value_name = "PATH", help_heading = "Connections")]
+    pub(super) unix_socket: Option<String>,
 
     /// Trust any certificate; stamped in the report
     #[arg(short = 'k', long, help_heading = "TLS")]

@@ -1,9 +1,9 @@
 //! From the flags and variables of a run to its plan and outputs.
 
 use plan::{
-    CatchUp, ConnectTo, Cores, Draft, Header, Host, IoChoice, MaxLag, Method, Pacing, Pattern, Place,
-    PlanError, ProcessKind, Rails, RunId, Share, StatusSet, Tag, TlsVersion, Url, parse_count,
-    parse_duration, parse_rate, parse_size, parse_stages, quoted,
+    CatchUp, ConnectTo, Cores, Dns, Draft, Header, Host, IoChoice, MaxLag, Method, Pacing, Pattern, Place,
+    PlanError, ProcessKind, Rails, RunId, Share, StatusSet, Tag, TlsVersion, UnixSocket, Url, parse_count,
+    parse_duration, parse_rate, parse_size, parse_sources, parse_stages, quoted,
 };
 use verdict::Threshold;
 
@@ -180,6 +180,17 @@ fn connections(flags: &mut Flags, sources: &Sources<'_>, draft: &mut Draft) -> R
         sources.one(flags.close_after.take(), source!("--close-after", "ENGINE_CLOSE_AFTER"), |text| {
             parse_count(text, "requests", "100")
         })?;
+    draft.dns = sources.one(flags.dns.take(), source!("--dns", "ENGINE_DNS"), Dns::parse)?;
+    draft.sources = sources.one(
+        flags.source.take(),
+        source!("--source", "ENGINE_SOURCE", "ENGINE_SOURCE_IP", "ENGINE_LOCAL_IPS"),
+        parse_sources,
+    )?;
+    draft.unix_socket = sources.one(
+        flags.unix_socket.take(),
+        source!("--unix-socket", "ENGINE_UNIX_SOCKET"),
+        UnixSocket::parse,
+    )?;
     draft.queue = sources.one(flags.queue.take(), source!("--queue", "ENGINE_QUEUE"), |text| {
         parse_count(text, "arrivals", "1000, 0 to drop at once")
     })?;

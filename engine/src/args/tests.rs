@@ -81,7 +81,7 @@ fn every_flag_reaches_the_plan() {
     let run = run(
         "https://h:8443/p -X PUT -H A:·b -H C:·d --body-file body.json --timeout 2s --grace 1s --fail-status 5xx \
          --max-head 8k --max-body 1MiB --rate 6k/m -d 30s --process poisson --seed 7 --catch-up smooth --share 2/4 \
-         --warmup 5s -c 64 --warm-connections 8 --close-after 100 --queue 0 --connect-to h:8443:127.0.0.1:1 \
+         --warmup 5s -c 64 --warm-connections 8 --close-after 100 --queue 0 --connect-to h:8443:127.0.0.1:1 --dns 4 --source 10.0.0.1-10.0.0.3 \
          --cacert ca.pem --cert cert.pem --key key.pem --no-resumption --tls-min 1.3 --cores 0-1 --io epoll \
          --pacing spin --max-lag 50ms --control engine.sock --i-own h --rate-guard 1k --threshold p99<50ms \
          --json /tmp/run.json --ndjson - --tag a=b --tag c=d --run-id r1 --worker-id 3 --quiet --progress-every 1s \
@@ -365,6 +365,18 @@ const WRONG: &[(&str, &str)] = &[
     ("--tps 1 --close-after 0", "at least one request"),
     ("--tps 1 --queue -1", "--queue: \"-1\" is not a number of arrivals"),
     ("--tps 1 --connect-to h:80", "--connect-to: \"h:80\" is not HOST:PORT:ADDR:PORT"),
+    ("--tps 1 --dns ipv6", "--dns: \"ipv6\" is not a choice of addresses → one of auto, all, first, 4, 6"),
+    ("--tps 1 --source eth0", "--source: \"eth0\" is not an address → e.g. 10.0.0.1,10.0.0.2"),
+    ("--tps 1 --local-ips 10.0.0.9-10.0.0.1", "--source: \"10.0.0.9-10.0.0.1\" is not a range"),
+    (
+        "--tps 1 --source-ip 10.0.0.0/8",
+        "--source: \"10.0.0.0/8\" stands for more than 4096 addresses → fewer",
+    ),
+    ("--tps 1 --unix-socket ''", "--unix-socket: the socket's path is empty: is a variable unset?"),
+    ("--tps 1 --unix-socket a.sock", "--unix-socket: it says where to connect, the URL says what to ask for"),
+    ("http://h/ --tps 1 --unix-socket a.sock --dns 4", "--dns: a Unix socket (--unix-socket) has no network"),
+    ("http://h/ --tps 1 --unix-socket a.sock --source 10.0.0.1", "--source: a Unix socket"),
+    ("http://h/ --tps 1 --unix-socket a.sock --connect-to ::h:1", "--connect-to: a Unix socket"),
     ("--tps 1 -k --cacert ca.pem", "leave one out"),
     ("--tps 1 --cacert nowhere.pem", "--cacert: cannot read \"nowhere.pem\": there is no such file"),
     ("--tps 1 --cacert cert.der", "holds no PEM text"),

@@ -222,10 +222,10 @@ fn the_smallest_default_run_is_the_one_that_the_preflight_lets_pass() {
     for soft in 40..60 {
         let facts = Facts { descriptors: DescriptorLimit { soft, hard: soft }, ..healthy() };
         let plan = Draft { rate: Some(Rate::per_second(1)), ..Draft::default() }.into_plan().expect("a plan");
-        let url = plan::Url::parse("http://127.0.0.1:1/").expect("a URL");
+        let routes = [std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into()];
         // Of four cores the built-in target has two.
         let cap = host::default_builtin_connection_cap(&facts, 2);
-        let passes = crate::preflight::check(&plan, &url, 2, cap, &facts, true).is_ok();
+        let passes = crate::preflight::check(&plan, &routes, 2, cap, &facts, true).is_ok();
         assert_eq!(exit_code(&facts, &whole_ring(), None) == ExitCode::Passed, passes, "{soft}");
     }
 }

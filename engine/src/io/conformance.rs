@@ -13,7 +13,7 @@ use self::world::{Loopback, Simulated, World};
 use super::epoll::EpollIo;
 use super::sim::{Network, Pace, Random, Step};
 use super::uring::Uring;
-use super::{Completion, ConnId, Errno, Io, Lent, Limits, SocketOptions, Wait};
+use super::{Completion, ConnId, Errno, Io, Lent, Limits, Wait};
 use rustix::io::Errno as OsErrno;
 
 const MILLI: u64 = 1_000_000;
@@ -43,7 +43,7 @@ struct Client<D> {
 
 impl<D: Io> Client<D> {
     fn connect(&mut self, address: SocketAddr) -> ConnId {
-        self.io.connect(&address).expect("this machine has what a connection needs")
+        self.io.connect(&address.into()).expect("this machine has what a connection needs")
     }
 
     /// A connection that stands.
@@ -163,7 +163,7 @@ fn refused_and_the_place_is_free_again<W: World>(mut world: W) {
         assert_eq!(std::mem::take(&mut client.said), [(conn, refused)]);
     }
     let conn = client.connected(address);
-    let full = client.io.connect(&address);
+    let full = client.io.connect(&address.into());
     assert_eq!(full, Err(OsErrno::NOBUFS.into()));
     client.io.close(conn);
     client.linger(20 * MILLI);
@@ -641,11 +641,11 @@ macro_rules! conformance {
 }
 
 fn epoll(limits: Limits) -> EpollIo {
-    EpollIo::new(limits, SocketOptions::default()).expect("epoll is there wherever Linux is")
+    EpollIo::new(limits).expect("epoll is there wherever Linux is")
 }
 
 fn uring(limits: Limits) -> Uring {
-    Uring::new(limits, &SocketOptions::default()).expect("the tests need a kernel with the ring")
+    Uring::new(limits).expect("the tests need a kernel with the ring")
 }
 
 conformance!(on_uring, seeds 0..40, Loopback::new(uring));

@@ -19,25 +19,24 @@
 mod connection;
 mod place_queue;
 mod sleeper;
+mod socket;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
 
 use clock::{Clock, OsClock, Timestamp};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno as OsErrno;
-use rustix::net::sockopt::{set_tcp_nodelay, socket_error};
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, ipproto, recv, socket_with};
+use rustix::net::sockopt::socket_error;
+use rustix::net::{RecvFlags, recv};
 
 use self::connection::{Connection, Outgoing, State, transmit};
 use self::place_queue::PlaceQueue;
 use self::sleeper::Sleeper;
 use super::buffers::Buffers;
-use super::{Completion, ConnId, Errno, Io, Lent, Limits, PreparedId, SocketOptions, Wait};
+use super::{Completion, ConnId, Errno, Io, Lent, Limits, PreparedId, Route, Wait};
 
 /// Events taken from the kernel at once, and connections resumed at once.
 const BATCH: usize = 128;
@@ -55,7 +54,6 @@ const DISCARD_SIZE: usize = 1 << 20;
 #[derive(Debug)]
 pub struct EpollIo {
     sleeper: Sleeper,
-    options: SocketOptions,
     connections: Box<[Connection]>,
     free: Vec<u32>,
     buffers: Buffers,
@@ -74,12 +72,11 @@ impl EpollIo {
     ///
     /// # Panics
     /// There is no receive buffer, or 2^32 - 1 connections are asked for.
-    pub fn new(limits: Limits, options: SocketOptions) -> io::Result<Self> {
+    pub fn new(limits: Limits) -> io::Result<Self> {
         let count = usize::try_from(limits.connections).expect("a 32-bit count fits");
         assert!(limits.connections < u32::MAX, "the last index is reserved for the timer");
         Ok(Self {
             sleeper: Sleeper::new(BATCH)?,
-            options,
             connections: (0..count).map(|_| Connection::free()).collect(),
             free: (0..limits.connections).rev().collect(),
             buffers: Buffers::new(&limits),
@@ -318,21 +315,6 @@ impl EpollIo {
         connection.outgoing.clear();
         self.completions.push_back(Completion::Failed { conn, errno: errno.into() });
     }
-
-    /// Opens a socket and sets the handshake going.
-    fn begin_connect(&self, address: &SocketAddr) -> Result<OwnedFd, OsErrno> {
-        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
-        set_tcp_nodelay(&socket, true)?;
-        if let Some(source) = self.options.source {
-            bind(&socket, &source_address(source))?;
-        }
-        match rustix::net::connect(&socket, address) {
-            Ok(()) | Err(OsErrno::INPROGRESS | OsErrno::INTR) => Ok(socket),
-            Err(errno) => Err(errno),
-        }
-    }
 }
 
 impl Io for EpollIo {
@@ -346,10 +328,10 @@ impl Io for EpollIo {
         PreparedId(id)
     }
 
-    fn connect(&mut self, address: &SocketAddr) -> Result<ConnId, Errno> {
+    fn connect(&mut self, route: &Route) -> Result<ConnId, Errno> {
         let Some(&index) = self.free.last() else { return Err(OsErrno::NOBUFS.into()) };
         let conn = self.connections[index as usize].id(index);
-        match self.begin_connect(address) {
+        match socket::begin_connect(route) {
             Ok(socket) => {
                 self.sleeper.add(&socket, to_event_data(conn))?;
                 self.connections[index as usize].open(Some(socket), State::Connecting);
@@ -493,11 +475,6 @@ fn is_local(errno: OsErrno) -> bool {
             | OsErrno::ADDRINUSE
             | OsErrno::AFNOSUPPORT
     )
-}
-
-/// Any port of the source address.
-fn source_address(source: IpAddr) -> SocketAddr {
-    SocketAddr::new(source, 0)
 }
 
 fn to_event_data(conn: ConnId) -> u64 {

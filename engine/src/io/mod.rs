@@ -16,13 +16,15 @@ mod buffers;
 #[cfg(test)]
 mod conformance;
 pub mod epoll;
+mod route;
 pub mod sim;
 pub mod uring;
 
 use std::io;
-use std::net::SocketAddr;
 
 use clock::Timestamp;
+
+pub use route::Route;
 
 /// Names one connection of one driver: a place in its table, and which tenant of that place is meant.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,13 +144,6 @@ pub struct Limits {
     pub buffer_count: u32,
 }
 
-/// How sockets are made.
-#[derive(Clone, Debug, Default)]
-pub struct SocketOptions {
-    /// Local address to bind before connecting; `None` leaves the choice to the kernel.
-    pub source: Option<std::net::IpAddr>,
-}
-
 /// A completion-shaped network driver. See the module's documentation for what every driver guarantees.
 pub trait Io {
     /// The present instant of the driver's clock.
@@ -157,14 +152,14 @@ pub trait Io {
     /// Takes bytes over for good, to be sent any number of times by [`Io::send`].
     fn prepare(&mut self, bytes: Box<[u8]>) -> PreparedId;
 
-    /// Begins to open a TCP connection (`TCP_NODELAY` set).
+    /// Begins to open a connection (TCP with `TCP_NODELAY` set).
     ///
     /// Completes with [`Completion::Connected`] or [`Completion::ConnectFailed`].
     ///
     /// # Errors
     /// The machine itself refuses (no descriptor, no local port, no memory, table full as `ENOBUFS`): nothing
     /// left this machine.
-    fn connect(&mut self, address: &SocketAddr) -> Result<ConnId, Errno>;
+    fn connect(&mut self, route: &Route) -> Result<ConnId, Errno>;
 
     /// Sends prepared bytes whole, from where they lie. Completes silently; on failure with
     /// [`Completion::Failed`]. A stale name is ignored.

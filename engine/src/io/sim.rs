@@ -42,7 +42,7 @@ pub use self::server::{DelayLaw, HttpServer, Quirk, Stall};
 pub use self::truth::{ConnectionSeen, RequestSeen, Truth};
 use self::world::{LinkKey, World};
 use super::buffers::Buffers;
-use super::{Completion, ConnId, Errno, Io, Lent, Limits, PreparedId, Wait};
+use super::{Completion, ConnId, Errno, Io, Lent, Limits, PreparedId, Route, Wait};
 
 /// Completions that one connection gets from one wait at most.
 const COMPLETIONS_PER_WAIT: usize = 4;
@@ -295,7 +295,8 @@ impl Io for SimIo {
         PreparedId(id)
     }
 
-    fn connect(&mut self, address: &SocketAddr) -> Result<ConnId, Errno> {
+    fn connect(&mut self, route: &Route) -> Result<ConnId, Errno> {
+        let address = route.peer().expect("the simulation has no Unix sockets");
         let now = self.world.now;
         let refusal =
             self.world.network.refusals.iter().find(|refusal| refusal.from <= now && now < refusal.until);
@@ -308,7 +309,7 @@ impl Io for SimIo {
         let index = self.free.pop().expect("checked above");
         let place = &mut self.places[index as usize];
         let conn = ConnId { index, generation: place.generation };
-        let key = self.world.connect(conn, *address);
+        let key = self.world.connect(conn, address);
         place.tenant = Some(Tenant { key, undelivered: 0, discard: 0, raced: 0, sends_owned: false });
         Ok(conn)
     }

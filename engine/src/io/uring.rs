@@ -4,12 +4,11 @@
 //! What it is not: the ring itself, with its descriptors, buffers and unsafe code.
 
 use std::io;
-use std::net::SocketAddr;
 
 use clock::Timestamp;
 use uring::{Driver, Refusal};
 
-use super::{Completion, ConnId, Errno, Io, Lent, Limits, PreparedId, SocketOptions, Wait};
+use super::{Completion, ConnId, Errno, Io, Lent, Limits, PreparedId, Route, Wait};
 
 /// The network driver of one shard on `io_uring`. It belongs to the thread that made it.
 #[derive(Debug)]
@@ -22,10 +21,10 @@ impl Uring {
     ///
     /// # Errors
     /// This machine has no ring for us; the refusal names the probable cause and the way out.
-    pub fn new(limits: Limits, options: &SocketOptions) -> Result<Self, Refusal> {
+    pub fn new(limits: Limits) -> Result<Self, Refusal> {
         let Limits { connections, buffer_size, buffer_count } = limits;
         let limits = uring::Limits { connections, buffer_size, buffer_count };
-        Ok(Self { driver: Driver::new(limits, options.source)? })
+        Ok(Self { driver: Driver::new(limits)? })
     }
 
     /// System calls made so far to move the ring's queues.
@@ -44,8 +43,12 @@ impl Io for Uring {
         PreparedId(self.driver.prepare(bytes).0)
     }
 
-    fn connect(&mut self, address: &SocketAddr) -> Result<ConnId, Errno> {
-        self.driver.connect(address).map(name).map_err(|errno| Errno(errno.0))
+    fn connect(&mut self, route: &Route) -> Result<ConnId, Errno> {
+        let conn = match route {
+            Route::Tcp { peer, source } => self.driver.connect_from(peer, *source),
+            Route::Unix(unix) => self.driver.connect_unix(unix),
+        };
+        conn.map(name).map_err(|errno| Errno(errno.0))
     }
 
     #[inline]

@@ -6,11 +6,12 @@
 
 use std::net::IpAddr;
 
-use plan::{Host, Load};
+use plan::Load;
 
 use super::{Flight, PreflightError};
 use crate::host::TimeWaitReuse;
 use crate::host::figures::{count, counted};
+use crate::io::Route;
 
 /// How long Linux keeps a closed connection's port (`TCP_TIMEWAIT_LEN`).
 const TIME_WAIT_NS: u64 = 60_000_000_000;
@@ -18,12 +19,19 @@ const TIME_WAIT_NS: u64 = 60_000_000_000;
 impl Flight<'_> {
     pub(super) fn check_ports(&self, notes: &mut Vec<String>) -> Result<(), PreflightError> {
         const WIDEN: &str = "sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"";
-        let Some(ports) = self.facts.local_port_count() else { return Ok(()) };
+        let Some(of_each) = self.facts.local_port_count() else { return Ok(()) };
+        if self.routes.iter().any(|route| matches!(route, Route::Unix(_))) {
+            return Ok(());
+        }
+        // Each pair of a source and an address has all local ports for itself.
+        let ways = self.routes.len() as u64;
+        let ports = of_each.saturating_mul(ways);
         let needs = self.needs();
         let open = u64::from(needs.connections);
         if open > ports {
-            let what = format!("{} to one address need as many ports", counted(open, "connection"));
-            let fix = format!("{WIDEN}, or use --connections {ports}");
+            let what = format!("{}{} need as many ports", counted(open, "connection"), self.on_ways());
+            let fix =
+                format!("{}; or {WIDEN}; or use --connections {ports}", self.more_sources(open, of_each));
             return Err(PreflightError::Ports { what, ports, fix });
         }
         let Some(after) = self.closes_after() else { return Ok(()) };
@@ -31,9 +39,9 @@ impl Flight<'_> {
         let resting = kept(self.closes_at_least(after));
         let reuse = self.facts.time_wait_reuse;
         let reused = match reuse {
-            // Hidden, or a name that may lead anywhere: not certain enough to refuse.
+            // Hidden is not certain enough to refuse.
             None | Some(TimeWaitReuse::Always) => true,
-            Some(TimeWaitReuse::Loopback) => self.is_loopback() != Some(false),
+            Some(TimeWaitReuse::Loopback) => self.is_loopback(),
             Some(TimeWaitReuse::Never) => false,
         };
         let by_engine = !self.asks_to_close();
@@ -42,7 +50,10 @@ impl Flight<'_> {
                 "{} closed within a minute each hold a port for 60 s",
                 counted(resting, "connection")
             );
-            let fix = format!("{WIDEN}; or sysctl -w net.ipv4.tcp_tw_reuse=1; or a larger --close-after");
+            let fix = format!(
+                "{}; or {WIDEN}; or sysctl -w net.ipv4.tcp_tw_reuse=1; or a larger --close-after",
+                self.more_sources(resting, of_each)
+            );
             return Err(PreflightError::Ports { what, ports, fix });
         }
         let foreseen = kept(self.closes_at_most(after));
@@ -79,17 +90,34 @@ impl Flight<'_> {
         if self.asks_to_close() { Some(1) } else { asked }
     }
 
-    /// Whether connections stay on this machine; `None` where only resolving could tell.
-    fn is_loopback(&self) -> Option<bool> {
-        let (host, port) = (self.url.host(), self.url.port());
-        let redirected = self.plan.connections.connect_to.iter().find_map(|rule| rule.redirect(host, port));
-        match redirected.map_or_else(|| host.clone(), |(host, _)| host) {
-            Host::Name(_) => None,
-            Host::Address(IpAddr::V6(address)) => {
-                Some(address.to_ipv4_mapped().map_or(address.is_loopback(), |mapped| mapped.is_loopback()))
-            }
-            Host::Address(address) => Some(address.is_loopback()),
+    /// How connections are spread, for a sentence.
+    fn on_ways(&self) -> String {
+        let sources = self.plan.connections.sources.len().max(1);
+        let addresses = self.routes.len() / sources;
+        match (sources, addresses) {
+            (1, 1) => " to one address".to_owned(),
+            (1, _) => format!(" to {addresses} addresses"),
+            (_, 0 | 1) => format!(" from {sources} sources to one address"),
+            _ => format!(" from {sources} sources to {addresses} addresses"),
         }
+    }
+
+    /// The advice to take so many sources that `needed` connections find ports, of which each pair has `of_each`.
+    fn more_sources(&self, needed: u64, of_each: u64) -> String {
+        let now = self.plan.connections.sources.len().max(1) as u64;
+        let addresses = (self.routes.len() as u64 / now).max(1);
+        let count = needed.div_ceil(of_each.saturating_mul(addresses).max(1));
+        format!("--source with {count} addresses of this host")
+    }
+
+    /// Whether connections stay on this machine.
+    fn is_loopback(&self) -> bool {
+        self.routes.iter().filter_map(Route::peer).all(|peer| match peer.ip() {
+            IpAddr::V6(address) => {
+                address.to_ipv4_mapped().map_or(address.is_loopback(), |mapped| mapped.is_loopback())
+            }
+            IpAddr::V4(address) => address.is_loopback(),
+        })
     }
 
     /// Connections closed in some stretch of a minute: a figure that is certainly reached, because it looks only at

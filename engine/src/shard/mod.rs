@@ -97,6 +97,8 @@ pub struct Shard<I: Io> {
     /// Connects under way, oldest first; entries of finished ones are skipped when they come up.
     opening: VecDeque<(ConnId, Timestamp)>,
     request: PreparedId,
+    /// The route of the next connection.
+    route: usize,
     /// What counts, and what belongs to the warm-up.
     recorders: [Recorder; 2],
     /// Snapshots kept back for the final seals.
@@ -153,6 +155,7 @@ impl<I: Io> Shard<I> {
             waiting: WaitingQueue::new(settings.waiting_capacity),
             opening: VecDeque::with_capacity(2 * limits.connections as usize),
             request,
+            route: settings.first_route % settings.routes.len(),
             recorders: [recorder(false), recorder(true)],
             reserve: (0..2).map(|_| Box::new(Snapshot::new(settings.names))).collect(),
             phase: Phase::Warming,

@@ -206,7 +206,10 @@ impl<I: Io> Shard<I> {
     }
 
     fn open(&mut self) -> Result<(), Errno> {
-        let conn = self.io.connect(&self.settings.address)?;
+        let route = self.route;
+        // Whatever becomes of it: a route that has run out of ports must not hold up the others.
+        self.route = (route + 1) % self.settings.routes.len();
+        let conn = self.io.connect(&self.settings.routes[route])?;
         self.pool.opening();
         self.recorders[usize::from(self.now < self.origin)].connect_started();
         self.connections[conn.index as usize].open(conn, self.settings.response_limits, self.now);

@@ -1,10 +1,9 @@
 //! What one shard is told before it starts: plain data, derived from the plan by `launch`.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::pacing::{CatchUp, Pacing};
-use crate::io::Limits;
+use crate::io::{Limits, Route};
 
 /// Bytes of receive buffers that a driver may allocate for one shard: 32 MiB.
 const RECEIVE_MEMORY: u32 = 32 << 20;
@@ -18,8 +17,10 @@ pub struct Settings {
     pub shard: u32,
     /// How many request names the plan has.
     pub names: usize,
-    /// Where to connect.
-    pub address: SocketAddr,
+    /// Where to connect: a connection takes each route in turn. At least one.
+    pub routes: Arc<[Route]>,
+    /// The route of the first connection, so that not all shards begin with the same.
+    pub first_route: usize,
     /// The request, as it goes on the wire.
     pub request: Arc<[u8]>,
     /// Whether the request is HEAD, whose response has no body (RFC 9110 section 9.3.2).

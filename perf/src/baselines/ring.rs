@@ -9,7 +9,7 @@ use super::{Exercise, REPLY_SIZE, REQUEST, Window, broken};
 pub(super) fn run(exercise: &Exercise) -> io::Result<Window> {
     let connections = exercise.connections;
     let limits = Limits { connections, buffer_size: 4096, buffer_count: 2 * connections };
-    let mut driver = Driver::new(limits, None).map_err(|refusal| io::Error::other(refusal.to_string()))?;
+    let mut driver = Driver::new(limits).map_err(|refusal| io::Error::other(refusal.to_string()))?;
     let request = driver.prepare(Box::from(REQUEST));
     for _ in 0..connections {
         driver.connect(&exercise.address).map_err(|errno| io::Error::from_raw_os_error(errno.0))?;

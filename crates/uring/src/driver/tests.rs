@@ -29,7 +29,7 @@ fn overflowing_queues_lose_nothing() {
     let address = serve();
     let limits = Limits { connections: CONNECTIONS, buffer_size: 64, buffer_count: 2_048 };
     // Thousands of pieces are received through 8 entries, and 32 sends go out through 4.
-    let mut driver = Driver::with_queues(limits, None, 4, 8).unwrap();
+    let mut driver = Driver::with_queues(limits, 4, 8).unwrap();
     let request = driver.prepare(Box::from(*b"?"));
     let conns: Vec<_> = (0..CONNECTIONS).map(|_| driver.connect(&address).unwrap()).collect();
     let mut received = vec![0; CONNECTIONS as usize];

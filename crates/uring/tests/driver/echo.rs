@@ -1,7 +1,11 @@
 //! Connecting, sending, receiving: the ordinary day.
 
 use crate::harness::{Server, connect, driver, echo, next, pattern, receive, take};
+use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::thread;
 use uring::{Completion, Driver, Limits};
 
 #[test]
@@ -88,7 +92,40 @@ fn a_source_address_is_bound_before_connecting() {
     let server = Server::start(1, |stream: TcpStream| stream.peer_addr().unwrap());
     let source: IpAddr = "127.0.0.5".parse().unwrap();
     let limits = Limits { connections: 1, buffer_size: 4096, buffer_count: 2 };
-    let mut driver = Driver::new(limits, Some(source)).unwrap();
-    connect(&mut driver, server.address);
+    let mut driver = Driver::new(limits).unwrap();
+    let conn = driver.connect_from(&server.address, Some(source)).unwrap();
+    assert!(matches!(next(&mut driver), Completion::Connected { conn: of } if of == conn));
     assert_eq!(server.join()[0].ip(), source);
+}
+
+#[test]
+fn unix_sockets_are_connected_by_path_and_by_abstract_name() {
+    let path = std::env::temp_dir().join(format!("openloop-uring-{}.socket", std::process::id()));
+    let hidden = format!("openloop-uring-{}", std::process::id());
+    let listeners = [
+        UnixListener::bind(&path).unwrap(),
+        UnixListener::bind_addr(&SocketAddr::from_abstract_name(&hidden).unwrap()).unwrap(),
+    ];
+    let names = [path.to_str().unwrap().to_owned(), format!("\0{hidden}")];
+    for (listener, name) in listeners.into_iter().zip(names) {
+        let mut driver = driver(1, 4096, 4);
+        let echo = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = [0; 5];
+            stream.read_exact(&mut bytes).unwrap();
+            stream.write_all(&bytes).unwrap();
+        });
+        let conn = driver.connect_unix(name.as_bytes()).unwrap();
+        assert!(matches!(next(&mut driver), Completion::Connected { conn: of } if of == conn));
+        let prepared = driver.prepare(Box::from(*b"hello"));
+        driver.send(conn, prepared);
+        let received = receive(&mut driver, &[(conn, 5)]);
+        assert_eq!(received[&conn.index], b"hello");
+        echo.join().unwrap();
+    }
+    std::fs::remove_file(&path).unwrap();
+    let mut driver = driver(1, 4096, 4);
+    driver.connect_unix(path.to_str().unwrap().as_bytes()).unwrap();
+    let missing = rustix::io::Errno::NOENT.raw_os_error();
+    assert!(matches!(next(&mut driver), Completion::ConnectFailed { errno, .. } if errno.0 == missing));
 }

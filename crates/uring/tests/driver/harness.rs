@@ -12,7 +12,7 @@ pub(crate) const PATIENCE_NANOS: u64 = 20_000_000_000;
 
 /// A driver for tests; where the machine refuses the ring, the test fails.
 pub(crate) fn driver(connections: u32, buffer_size: u32, buffer_count: u32) -> Driver {
-    Driver::new(Limits { connections, buffer_size, buffer_count }, None).expect("this machine offers a ring")
+    Driver::new(Limits { connections, buffer_size, buffer_count }).expect("this machine offers a ring")
 }
 
 /// The next completion, waited for.

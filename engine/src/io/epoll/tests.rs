@@ -1,7 +1,7 @@
 //! What is the epoll driver's own: timing of waits, refusals by this machine. The rest is in the conformance
 //! suite of all drivers.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use super::*;
 
@@ -9,7 +9,7 @@ const MILLI: u64 = 1_000_000;
 
 fn driver(connections: u32) -> EpollIo {
     let limits = Limits { connections, buffer_size: 4_096, buffer_count: 8 };
-    EpollIo::new(limits, SocketOptions::default()).unwrap()
+    EpollIo::new(limits).unwrap()
 }
 
 #[test]
@@ -45,13 +45,13 @@ fn a_full_table_and_a_foreign_source_are_local_refusals() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let mut driver = driver(1);
-    driver.connect(&address).unwrap();
-    assert_eq!(driver.connect(&address), Err(OsErrno::NOBUFS.into()));
+    driver.connect(&address.into()).unwrap();
+    assert_eq!(driver.connect(&address.into()), Err(OsErrno::NOBUFS.into()));
 
-    let options = SocketOptions { source: Some(Ipv4Addr::new(192, 0, 2, 1).into()) };
+    let foreign = Route::Tcp { peer: address, source: Some(Ipv4Addr::new(192, 0, 2, 1).into()) };
     let limits = Limits { connections: 1, buffer_size: 64, buffer_count: 2 };
-    let mut elsewhere = EpollIo::new(limits, options).unwrap();
-    assert_eq!(elsewhere.connect(&address), Err(OsErrno::ADDRNOTAVAIL.into()));
+    let mut elsewhere = EpollIo::new(limits).unwrap();
+    assert_eq!(elsewhere.connect(&foreign), Err(OsErrno::ADDRNOTAVAIL.into()));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn event_data_names_the_connection() {
 #[test]
 fn what_the_network_refuses_at_once_is_still_a_completion() {
     // TCP to the broadcast address is refused before a packet leaves: as by a network without a route.
-    let address = SocketAddr::from((Ipv4Addr::BROADCAST, 80));
+    let address = Route::from(SocketAddr::from((Ipv4Addr::BROADCAST, 80)));
     let mut driver = driver(1);
     for _ in 0..3 {
         let conn = driver.connect(&address).unwrap();
@@ -104,8 +104,8 @@ fn no_descriptor_is_left_behind() {
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let before = descriptors();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let open = listener.local_addr().unwrap();
-    let refused = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let open = Route::from(listener.local_addr().unwrap());
+    let refused = Route::from(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap());
     let mut driver = driver(8);
     let with_driver = descriptors();
     assert!(with_driver >= before + 3);

@@ -14,7 +14,7 @@ const MILLI: u64 = 1_000_000;
 /// One client that asks again as soon as it has been answered, until `end`.
 fn closed_loop(io: &mut SimIo, response_len: u64, end: Timestamp) -> Vec<u64> {
     let request = io.prepare(REQUEST.into());
-    io.connect(&ADDRESS).unwrap();
+    io.connect(&ADDRESS.into()).unwrap();
     let (mut sent, mut left) = (Timestamp::ZERO, 0);
     let mut latencies = Vec::new();
     while io.now() < end {
@@ -110,9 +110,9 @@ fn the_machine_refuses_by_schedule() {
     let refusal = LocalRefusal { from: start, until: start.plus_nanos(MILLI), errno };
     let mut io = SimIo::new(LIMITS, Network { refusals: vec![refusal], ..Network::default() });
     io.listen(ADDRESS, HttpServer::new(DelayLaw::Fixed(0)));
-    assert_eq!(io.connect(&ADDRESS), Err(errno));
+    assert_eq!(io.connect(&ADDRESS.into()), Err(errno));
     io.wait(Wait::Until(start.plus_nanos(MILLI))).unwrap();
-    io.connect(&ADDRESS).unwrap();
+    io.connect(&ADDRESS.into()).unwrap();
     let truth = io.finish();
     assert_eq!((truth.refused_locally, truth.connections.len()), (1, 1));
 }
@@ -121,7 +121,7 @@ fn the_machine_refuses_by_schedule() {
 fn connected(network: Network) -> (SimIo, ConnId) {
     let mut io = SimIo::new(LIMITS, network);
     io.listen(ADDRESS, HttpServer::new(DelayLaw::Fixed(0)));
-    let conn = io.connect(&ADDRESS).unwrap();
+    let conn = io.connect(&ADDRESS.into()).unwrap();
     io.wait(Wait::Until(Timestamp::MAX)).unwrap();
     assert!(matches!(io.completion(), Some(Completion::Connected { .. })));
     (io, conn)

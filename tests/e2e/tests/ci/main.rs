@@ -8,6 +8,7 @@ mod environment;
 mod load;
 mod quickstart;
 mod rate_cap;
+mod routes;
 mod share;
 mod signals;
 mod terminal;
