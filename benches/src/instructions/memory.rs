@@ -8,10 +8,9 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 
 use clock::Timestamp;
-use engine::io::{Completion, ConnId, Errno, Io, Lent, Limits, PreparedId, Wait};
+use engine::io::{Completion, ConnId, Errno, Io, Lent, Limits, PreparedId, Route, Wait};
 
 /// What passes in a wait that finds something: 10 µs.
 const ANSWER_NS: u64 = 10_000;
@@ -92,7 +91,7 @@ impl Io for Memory {
         PreparedId(0)
     }
 
-    fn connect(&mut self, _address: &SocketAddr) -> Result<ConnId, Errno> {
+    fn connect(&mut self, _route: &Route) -> Result<ConnId, Errno> {
         let index = self.free.pop().expect("there are places enough");
         let place = &mut self.places[index as usize];
         let conn = ConnId { index, generation: place.generation };

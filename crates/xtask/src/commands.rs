@@ -3,8 +3,13 @@
 use std::process::Command;
 
 /// What tests start for real. Debian's package, and the program by which its presence is known.
-const SERVERS: &[(&str, &str)] =
-    &[("nginx-light", "nginx"), ("python3", "python3"), ("openssl", "openssl"), ("valgrind", "valgrind")];
+const SERVERS: &[(&str, &str)] = &[
+    ("nginx-light", "nginx"),
+    ("python3", "python3"),
+    ("openssl", "openssl"),
+    ("valgrind", "valgrind"),
+    ("iproute2", "ip"),
+];
 
 /// What `.ci/run` does.
 pub(crate) fn ci() -> Result<(), String> {
