@@ -109,5 +109,6 @@ fn settings(row: Row) -> Settings {
         catch_up: CatchUp::Burst,
         pacing: Pacing::Sleep,
         cpu_clock: || 0,
+        core_wait_clock: || None,
     }
 }
