@@ -22,6 +22,8 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("coordinator", &["clock", "schedule", "measure", "plan", "verdict", "report"]),
     ("executor-blazemeter", &["clock", "plan", "measure", "verdict", "report"]),
     ("xtask", &[]),
+    // For tests only: nothing of the product imports it.
+    ("testkit", &[]),
     // These import anything; nothing imports them.
     ("benches", ANYTHING),
     ("perf", ANYTHING),
@@ -35,7 +37,7 @@ pub(crate) const ANYTHING: &[&str] = &["*"];
 /// Foreign packages and the only packages of ours that may use them directly.
 pub(crate) const FENCED: &[(&str, &[&str])] = &[
     ("io-uring", &["uring", "perf"]),
-    ("rustls", &["tls", "target"]),
+    ("rustls", &["tls", "target", "testkit"]),
     ("monoio", &["perf"]),
     ("glommio", &["perf"]),
     ("libc", &["uring", "perf"]),

@@ -18,7 +18,6 @@ impl<I: Io> Shard<I> {
     pub(super) fn expire(&mut self) {
         if self.unheard_turns > 0 {
             // The generator was stopped; answers that came in time may lie in the kernel still.
-            self.unheard_turns -= 1;
             return;
         }
         while let Some((_, exchange)) = self.exchanges.oldest() {

@@ -212,6 +212,8 @@ impl<I: Io> Shard<I> {
         // Most turns find nothing to open; but a table that was full may have room by now.
         self.open_for_waiting();
         self.settle();
+        // Only here: what this turn did not judge, it did not cut off either.
+        self.unheard_turns = self.unheard_turns.saturating_sub(1);
         Ok(())
     }
 

@@ -12,9 +12,9 @@
 pub mod control;
 pub mod document;
 pub mod engine;
-pub mod hostile;
 pub mod http;
 pub mod machine;
+pub mod memory;
 pub mod process;
 pub mod target;
 pub mod waiting;

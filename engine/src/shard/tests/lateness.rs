@@ -31,3 +31,15 @@ fn an_arrival_reached_after_its_deadline_is_the_generators_and_never_sent() {
     let late = outcome.dropped(DropReason::Late);
     assert!((998..=1_002).contains(&late), "{late}");
 }
+
+/// The stall lasts beyond the end of the grace: what had timed out by then has timed out, and is not cut off.
+#[test]
+fn what_timed_out_during_an_own_stall_has_timed_out() {
+    let mut lab = Lab::new(40, SECOND).quirk(Quirk::Mute);
+    lab.settings.timeout_ns = SECOND;
+    lab.settings.grace_ns = SECOND;
+    lab.acts = vec![(SECOND + SECOND / 2, Act::Freeze(SECOND))];
+    let outcome = lab.run();
+    let counters = &outcome.check("frozen").totals.counters;
+    assert_eq!((outcome.errors(ErrorClass::TimeoutFirstByte), counters.cut_off), (40, 0));
+}

@@ -9,12 +9,12 @@ use std::time::Duration;
 use e2e::control::Control;
 use e2e::document::Schema;
 use e2e::engine::Running;
-use e2e::hostile::{Hostile, Manner};
 use e2e::machine::among_others;
 use e2e::waiting::{SOON, monotonic_ns, now, pause, pause_until_ns, wait_for};
 use e2e::{Engine, Outcome, Target, count, text};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::Hostile;
 
 /// An engine that waits for orders.
 struct Held {
@@ -69,7 +69,7 @@ fn a_run_is_held_until_it_is_started() {
 #[test]
 fn an_armed_run_sends_nothing_before_its_time() {
     let _hold = among_others();
-    let target = Hostile::start(Manner::Good);
+    let target = Hostile::start("good");
     let mut held = Held::start("--tps 500 -d 1s", &target.url());
     assert!(held.control.refused(json!({"op": "arm", "at_monotonic_ns": 1})).contains("later"));
     let at = monotonic_ns() + 800_000_000;
@@ -170,7 +170,7 @@ fn a_stop_finishes_what_is_in_flight() {
 #[test]
 fn an_abort_leaves_now() {
     let _hold = among_others();
-    let mute = Hostile::start(Manner::Mute);
+    let mute = Hostile::start("mute");
     let mut held = Held::start("--tps 200 -d 100s --timeout 90s", &mute.url());
     held.control.order(json!({"op": "start"}));
     wait_for("load", SOON, || (mute.seen().requests.len() >= 20).then_some(()));

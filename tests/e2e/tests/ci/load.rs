@@ -3,9 +3,9 @@
 use std::net::TcpListener;
 
 use e2e::document::items;
-use e2e::hostile::{Hostile, Manner};
 use e2e::machine::among_others;
 use e2e::{Engine, Target, count, number, text};
+use testkit::Hostile;
 
 #[test]
 fn an_open_plan_sends_every_arrival_of_its_profile() {
@@ -153,7 +153,7 @@ fn faults_of_the_target_are_told_apart() {
 #[test]
 fn the_timeout_counts_from_the_intended_time() {
     let _hold = among_others();
-    let mute = Hostile::start(Manner::Mute);
+    let mute = Hostile::start("mute");
     // One connection: the first request hangs on it, the others wait for it until nearly their own deadline.
     let outcome = Engine::patient("--tps 50 -d 1s -c 1 --timeout 600ms").arg(mute.url()).run().expect(11);
     let audit = outcome.audit();

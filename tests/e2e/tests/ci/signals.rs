@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use e2e::document::Schema;
 use e2e::engine::Running;
-use e2e::hostile::{Hostile, Manner};
 use e2e::machine::{alone, among_others, settle};
 use e2e::waiting::{SOON, monotonic_ns, now, wait_for};
 use e2e::{Engine, Target, count, text};
 use rustix::process::Signal;
+use testkit::Hostile;
 
 fn wait_for_load(target: &Target) {
     wait_for("load", SOON, || (count(&target.truth(), "/requests") >= 100).then_some(()));
@@ -63,7 +63,7 @@ fn signals_stop_sending_within_a_tenth_of_a_second() {
 fn a_second_signal_leaves_at_once_with_the_report() {
     let _hold = among_others();
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let mute = Hostile::start(Manner::Mute);
+        let mute = Hostile::start("mute");
         let mut running =
             Engine::patient("--tps 200 -d 120s --timeout 100s --grace 100s").arg(mute.url()).start();
         wait_for("load", SOON, || (mute.seen().requests.len() >= 20).then_some(()));
@@ -92,7 +92,7 @@ fn stopping(running: &mut Running) {
 #[test]
 fn a_grace_bounds_the_wait_after_a_signal() {
     let _hold = among_others();
-    let mute = Hostile::start(Manner::Mute);
+    let mute = Hostile::start("mute");
     let running = Engine::patient("--tps 200 -d 120s --timeout 100s --grace 500ms").arg(mute.url()).start();
     wait_for("load", SOON, || (mute.seen().requests.len() >= 20).then_some(()));
     let begin = now();

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use e2e::hostile::{Hostile, Manner, Refusing};
 use e2e::machine::among_others;
 use e2e::waiting::{SOON, now, pause, wait_for};
 use e2e::{Engine, Outcome, Target, count, text};
 use rustix::process::Signal;
+use testkit::{Hostile, Refusing};
 
 #[test]
 fn an_engine_that_was_stopped_says_so() {
@@ -96,7 +96,7 @@ fn a_dead_target_is_not_the_generator() {
     let nobody = Refusing::start();
     let outcome = blameless(&format!("http://{}/", nobody.address), "--tps 100 -d 1s", 11);
     assert_eq!(outcome.audit().error_classes(), ["connect_refused"]);
-    let mute = Hostile::start(Manner::Mute);
+    let mute = Hostile::start("mute");
     let outcome = blameless(&mute.url(), "--tps 100 -d 1s --timeout 1500ms", 11);
     assert_eq!(outcome.audit().error_classes(), ["timeout_first_byte"]);
 }
