@@ -81,6 +81,12 @@ impl Buffers {
         self.count - self.lent_count
     }
 
+    /// Buffers that are lent.
+    #[cfg(feature = "faults")]
+    pub(crate) fn lent_count(&self) -> u32 {
+        self.lent_count
+    }
+
     /// Notes that the kernel filled `buffer` with `len` bytes; it is lent from now on.
     pub(crate) fn lend(&mut self, buffer: u16, len: u32) {
         let lent = &mut self.lent[usize::from(buffer)];

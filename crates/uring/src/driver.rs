@@ -81,6 +81,32 @@ impl Driver {
         Self::with_queues(limits, submissions, completions.next_power_of_two())
     }
 
+    /// A driver that meets faults on purpose.
+    ///
+    /// # Panics
+    /// As [`Driver::new`].
+    #[cfg(feature = "faults")]
+    pub fn with_faults(limits: Limits, faults: crate::Faults) -> Result<Self, Refusal> {
+        let mut driver = match faults.queues {
+            Some((submissions, completions)) => Self::with_queues(limits, submissions, completions)?,
+            None => Self::new(limits)?,
+        };
+        driver.ring.shim = Some(crate::faults::Shim::new(faults));
+        Ok(driver)
+    }
+
+    /// Faults met so far.
+    #[cfg(feature = "faults")]
+    pub fn faults_met(&self) -> u64 {
+        self.ring.shim.as_ref().map_or(0, |shim| shim.injected)
+    }
+
+    /// Receive buffers that are lent.
+    #[cfg(feature = "faults")]
+    pub fn lent_count(&self) -> u32 {
+        self.buffers.lent_count()
+    }
+
     /// A driver whose queues hold so many entries.
     fn with_queues(limits: Limits, submissions: u32, completions: u32) -> Result<Self, Refusal> {
         assert!(limits.connections > 0 && limits.connections <= INDEX_LIMIT, "1 to 2^24 connections");
@@ -151,7 +177,7 @@ impl Driver {
         if !self.table.has_room() {
             self.await_room();
         }
-        let conn = self.table.occupy(open()?, address, self.batch).ok_or(Errno(libc::ENOBUFS))?;
+        let conn = self.table.occupy(open()?, address, self.batch).ok_or(Errno(libc::EXFULL))?;
         self.submit_connect(conn.index);
         Ok(conn)
     }

@@ -18,6 +18,8 @@
 mod buffers;
 mod connection;
 mod driver;
+#[cfg(feature = "faults")]
+mod faults;
 mod operation;
 mod probe;
 mod receive;
@@ -29,6 +31,8 @@ mod submission;
 mod waiting;
 
 pub use driver::{Driver, now};
+#[cfg(feature = "faults")]
+pub use faults::{Fault, Faults, Site};
 pub use probe::{Facts, Features, probe};
 pub use refusal::Refusal;
 pub use socket::choose_port_late;

@@ -58,7 +58,10 @@ pub fn probe() -> Facts {
 
 /// Tries everything that the driver depends on; refuses at the first thing lacking.
 pub(crate) fn check() -> Result<Features, Refusal> {
-    let mut ring = Ring::open(8, 64)?;
+    check_ring(Ring::open(8, 64)?)
+}
+
+fn check_ring(mut ring: Ring) -> Result<Features, Refusal> {
     check_operations(&ring)?;
     let buffers = Buffers::new(64, 2);
     let mut trial = Trial::new(ring, buffers)?;
@@ -103,14 +106,30 @@ impl Trial {
         Ok(Self { ring, _buffers: buffers, near, far })
     }
 
-    /// The next completion, waiting for it.
+    /// The next completion, waiting for it. Interruptions, of which a busy process has many, only cost time.
     fn completion(&mut self, step: &'static str) -> Result<cqueue::Entry, Refusal> {
         let mut inbox = Vec::new();
-        self.ring
-            .enter_until(OsClock.now().plus_nanos(PATIENCE_NANOS))
-            .map_err(|error| Refusal::from_error(step, error))?;
-        self.ring.collect(&mut inbox);
-        inbox.into_iter().next().ok_or(Refusal::lacking(step))
+        let deadline = OsClock.now().plus_nanos(PATIENCE_NANOS);
+        loop {
+            self.ring.enter_until(deadline).map_err(|error| Refusal::from_error(step, error))?;
+            self.ring.collect(&mut inbox);
+            match inbox.first() {
+                Some(entry) => return Ok(entry.clone()),
+                None if OsClock.now() >= deadline => return Err(Refusal::lacking(step)),
+                None => {}
+            }
+        }
+    }
+
+    /// Submits what is queued without waiting.
+    fn submit(&mut self, step: &'static str) -> Result<(), Refusal> {
+        let deadline = OsClock.now().plus_nanos(PATIENCE_NANOS);
+        loop {
+            self.ring.enter_now().map_err(|error| Refusal::from_error(step, error))?;
+            if self.ring.is_settled() || OsClock.now() >= deadline {
+                return Ok(());
+            }
+        }
     }
 
     /// A multishot receive must deliver into a provided buffer, go on, and end when cancelled.
@@ -152,7 +171,7 @@ impl Trial {
         // SAFETY: with MSG_DONTWAIT the operation is over when it is submitted; `bytes` lives until then, and
         // is leaked below should the kernel not have kept to that.
         unsafe { self.ring.push(&send) };
-        let entered = self.ring.enter_now().map_err(|error| Refusal::from_error(STEP, error));
+        let entered = self.submit(STEP);
         let mut inbox = Vec::new();
         self.ring.collect(&mut inbox);
         let told = inbox.first().map(|entry| (entry.user_data(), entry.result().unsigned_abs() as usize));
@@ -178,6 +197,21 @@ mod tests {
         assert!(facts.ring.is_ok(), "{facts:?}");
         assert!(!facts.kernel_release.is_empty());
         assert_eq!(facts.disabled_sysctl.unwrap_or(0), 0);
+    }
+
+    #[cfg(feature = "faults")]
+    #[test]
+    fn interruptions_are_no_lack_of_features() {
+        use crate::faults::{Fault, Faults, Shim, Site};
+
+        for errno in [libc::EINTR, libc::EAGAIN, libc::EBUSY] {
+            for every in 2..=5 {
+                let mut ring = Ring::open(8, 64).unwrap();
+                let faults = Faults { site: Site::Enter, fault: Fault::Fails(errno), every, queues: None };
+                ring.shim = Some(Shim::new(faults));
+                check_ring(ring).unwrap();
+            }
+        }
     }
 
     /// A thread may register 16 rings; one that stayed registered would be kept by the kernel until its thread

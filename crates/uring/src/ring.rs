@@ -33,6 +33,9 @@ pub(crate) struct Ring {
     flags: u32,
     absolute_timer: bool,
     enter_count: u64,
+    /// What every n-th operation meets.
+    #[cfg(feature = "faults")]
+    pub(crate) shim: Option<crate::faults::Shim>,
     /// The ring belongs to one thread.
     thread_bound: PhantomData<*mut ()>,
 }
@@ -74,6 +77,8 @@ impl Ring {
             flags: 0,
             absolute_timer: true,
             enter_count: 0,
+            #[cfg(feature = "faults")]
+            shim: None,
             thread_bound: PhantomData,
         };
         ring.register_handle();
@@ -174,6 +179,8 @@ impl Ring {
     /// Memory and descriptor that `entry` names must stay valid until its last completion.
     #[inline]
     pub(crate) unsafe fn push(&mut self, entry: &squeue::Entry) {
+        #[cfg(feature = "faults")]
+        let entry = &self.shim.as_mut().map_or_else(|| entry.clone(), |shim| shim.entry(entry));
         // SAFETY: the caller vouches for what the entry names.
         let pushed = unsafe { self.queues.submission().push(entry) };
         assert!(pushed.is_ok(), "the caller made room in the submission queue");
@@ -227,6 +234,10 @@ impl Ring {
             None => (std::ptr::null(), 0),
         };
         self.enter_count += 1;
+        #[cfg(feature = "faults")]
+        if let Some(errno) = self.shim.as_mut().and_then(crate::faults::Shim::call) {
+            return outcome(errno);
+        }
         // SAFETY: with EXT_ARG the pointer leads to arguments of the given size, and those to a time; both live
         // during the call. Without it the pointer is null. What the queued entries name is vouched for by `push`.
         let result = unsafe {
@@ -243,11 +254,7 @@ impl Ring {
         if result >= 0 {
             return Ok(());
         }
-        let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY) => Ok(()),
-            _ => Err(error),
-        }
+        outcome(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
     }
 }
 
@@ -274,6 +281,14 @@ impl Drop for Ring {
 impl std::fmt::Debug for Ring {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Ring").field("parameters", self.queues.params()).finish_non_exhaustive()
+    }
+}
+
+/// What a failure of `io_uring_enter` means: interruption, expiry and temporary shortage are none.
+fn outcome(errno: i32) -> io::Result<()> {
+    match errno {
+        libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY => Ok(()),
+        _ => Err(io::Error::from_raw_os_error(errno)),
     }
 }
 

@@ -9,6 +9,7 @@ const SERVERS: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("valgrind", "valgrind"),
     ("iproute2", "ip"),
+    ("strace", "strace"),
 ];
 
 /// What `.ci/run` does.
@@ -42,12 +43,15 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
 }
 
 /// Suites of the long home: test targets of the package `e2e` behind its feature `long`.
-const SUITES: &[&str] = &["long", "truth"];
+const SUITES: &[&str] = &["long", "truth", "torture"];
 
 /// Runs the tests of the long home, or of one suite of it; more words pick tests.
 pub(crate) fn long(arguments: &[String]) -> Result<(), String> {
     set_up()?;
     cargo(&["build", "--locked", "--release", "-p", "engine"])?;
+    if matches!(arguments.first().map(String::as_str), None | Some("torture")) {
+        cargo(&["test", "--locked", "-p", "engine", "--features", "long", "--test", "torture"])?;
+    }
     let named = arguments.first().and_then(|name| SUITES.iter().find(|suite| *suite == name));
     let (suites, filters) = match named {
         Some(suite) => (std::slice::from_ref(suite), &arguments[1..]),

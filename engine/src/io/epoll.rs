@@ -329,7 +329,7 @@ impl Io for EpollIo {
     }
 
     fn connect(&mut self, route: &Route) -> Result<ConnId, Errno> {
-        let Some(&index) = self.free.last() else { return Err(OsErrno::NOBUFS.into()) };
+        let Some(&index) = self.free.last() else { return Err(super::TABLE_FULL) };
         let conn = self.connections[index as usize].id(index);
         match socket::begin_connect(route) {
             Ok(socket) => {

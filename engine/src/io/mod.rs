@@ -53,6 +53,10 @@ pub struct Lent {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Errno(pub i32);
 
+/// Every place of the driver's connection table is taken; that of one being closed will be free soon. `EXFULL`, which no
+/// call on a socket yields.
+pub const TABLE_FULL: Errno = Errno(54);
+
 impl From<Errno> for io::Error {
     fn from(errno: Errno) -> Self {
         Self::from_raw_os_error(errno.0)
@@ -157,7 +161,7 @@ pub trait Io {
     /// Completes with [`Completion::Connected`] or [`Completion::ConnectFailed`].
     ///
     /// # Errors
-    /// The machine itself refuses (no descriptor, no local port, no memory, table full as `ENOBUFS`): nothing
+    /// The machine itself refuses (no descriptor, no local port, no memory, table full: [`TABLE_FULL`]): nothing
     /// left this machine.
     fn connect(&mut self, route: &Route) -> Result<ConnId, Errno>;
 

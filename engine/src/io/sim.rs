@@ -31,7 +31,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clock::Timestamp;
-use rustix::io::Errno as OsErrno;
 
 use self::link::{Arrival, Link, Outgoing, Segment};
 pub use self::network::{LocalRefusal, Network};
@@ -301,7 +300,7 @@ impl Io for SimIo {
         let refusal =
             self.world.network.refusals.iter().find(|refusal| refusal.from <= now && now < refusal.until);
         let refusal = refusal.map(|refusal| refusal.errno);
-        let full = self.free.is_empty().then(|| OsErrno::NOBUFS.into());
+        let full = self.free.is_empty().then_some(super::TABLE_FULL);
         if let Some(errno) = refusal.or(full) {
             self.world.truth.refused_locally += 1;
             return Err(errno);

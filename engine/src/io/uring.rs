@@ -33,6 +33,18 @@ impl Uring {
     }
 }
 
+impl From<Driver> for Uring {
+    fn from(driver: Driver) -> Self {
+        Self { driver }
+    }
+}
+
+impl From<Uring> for Driver {
+    fn from(io: Uring) -> Self {
+        io.driver
+    }
+}
+
 impl Io for Uring {
     #[inline]
     fn now(&mut self) -> Timestamp {

@@ -15,7 +15,7 @@ use super::waiting::Waiting;
 use super::workload::Due;
 use super::{NAME, Phase, RELEASES_PER_TURN, Shard};
 use crate::conn::{Stack, State};
-use crate::io::{ConnId, Errno, Io};
+use crate::io::{ConnId, Errno, Io, TABLE_FULL};
 
 /// After a connect that failed, a user of the closed model pauses at least this long, so that a dead target
 /// is not stormed with connects: 100 ms. Likewise after a request that found no room, which takes no time.
@@ -183,12 +183,9 @@ impl<I: Io> Shard<I> {
             self.opens_left -= 1;
             match self.open() {
                 Ok(()) => {}
-                Err(errno) => {
-                    if !is_local(errno) {
-                        // The driver's table is full of connections that are still closing; the next turn tries
-                        // again.
-                        return;
-                    }
+                // The next turn tries again.
+                Err(TABLE_FULL) => return,
+                Err(_) => {
                     let Some(arrival) = self.waiting.pop() else { return };
                     self.drop_arrival(arrival.user, arrival.warmup, DropReason::LocalResource);
                 }
@@ -230,6 +227,7 @@ pub(super) fn is_local(errno: Errno) -> bool {
         Code::PERM,
         Code::AGAIN,
         Code::NOSPC,
+        Code::NOBUFS,
         Code::AFNOSUPPORT,
     ]
     .iter()

@@ -10,7 +10,7 @@ use uring::{Completion, Errno, Wait};
 const CONNECTION_REFUSED: Errno = Errno(111);
 const CONNECTION_RESET: Errno = Errno(104);
 const BROKEN_PIPE: Errno = Errno(32);
-const NO_BUFFER_SPACE: Errno = Errno(105);
+const TABLE_FULL: Errno = Errno(54);
 
 #[test]
 fn a_refused_connection_says_so_and_frees_its_place() {
@@ -37,7 +37,7 @@ fn a_full_table_refuses() {
     let server = Server::start(1, |_| ());
     let mut driver = driver(1, 4096, 2);
     let _conn = driver.connect(&server.address).unwrap();
-    assert_eq!(driver.connect(&server.address), Err(NO_BUFFER_SPACE));
+    assert_eq!(driver.connect(&server.address), Err(TABLE_FULL));
 }
 
 #[test]

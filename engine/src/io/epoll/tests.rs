@@ -46,7 +46,7 @@ fn a_full_table_and_a_foreign_source_are_local_refusals() {
     let address = listener.local_addr().unwrap();
     let mut driver = driver(1);
     driver.connect(&address.into()).unwrap();
-    assert_eq!(driver.connect(&address.into()), Err(OsErrno::NOBUFS.into()));
+    assert_eq!(driver.connect(&address.into()), Err(crate::io::TABLE_FULL));
 
     let foreign = Route::Tcp { peer: address, source: Some(Ipv4Addr::new(192, 0, 2, 1).into()) };
     let limits = Limits { connections: 1, buffer_size: 64, buffer_count: 2 };

@@ -106,7 +106,7 @@ fn stalls_hold_answers_back() {
 #[test]
 fn the_machine_refuses_by_schedule() {
     let start = Network::default().start;
-    let errno: Errno = OsErrno::MFILE.into();
+    let errno: Errno = rustix::io::Errno::MFILE.into();
     let refusal = LocalRefusal { from: start, until: start.plus_nanos(MILLI), errno };
     let mut io = SimIo::new(LIMITS, Network { refusals: vec![refusal], ..Network::default() });
     io.listen(ADDRESS, HttpServer::new(DelayLaw::Fixed(0)));

@@ -40,7 +40,7 @@ fn a_full_table_is_tried_again() {
     lab.network.refusals = vec![LocalRefusal {
         from: Timestamp::ZERO,
         until: Timestamp::from_nanos(BOOT + LEAD + 50 * MS),
-        errno: Errno(rustix::io::Errno::NOBUFS.raw_os_error()),
+        errno: crate::io::TABLE_FULL,
     }];
     let outcome = lab.run();
     assert_eq!(outcome.check("table").totals.counters.ok, 2);
