@@ -157,7 +157,7 @@ fn settings(plan: &Plan, connections: u32) -> BTreeMap<String, String> {
         settings.insert(name.to_owned(), value);
     };
     set("method", plan.request.method.as_str().to_owned());
-    set("body_bytes", plan.request.body.len().to_string());
+    set("body_bytes", plan.request.body.size().to_string());
     set("connections", connections.to_string());
     set("timeout", duration_text(plan.timeout_ns));
     set("grace", duration_text(plan.grace_ns));

@@ -11,7 +11,7 @@ use plan::{Load, Plan, Scheme, TlsVersion, Trust, Url};
 use rustix::fs::{self, Mode, OFlags};
 use schedule::{Arrivals, Cells, Profile, ScheduleError};
 
-use crate::io::Route;
+use crate::io::{Message, Route};
 use crate::shard::pacing::{CatchUp, Pacing};
 use crate::shard::workload::{Users, Workload};
 use crate::shard::{FailStatus, Settings, TlsSettings};
@@ -78,8 +78,7 @@ pub fn prepare(
         .map(|header| (header.name().to_owned(), header.value().to_owned()))
         .collect();
     let method = plan.request.method.as_str();
-    let request: Arc<[u8]> =
-        http1::encode_request(method, url.target(), &url.authority(), &headers, &plan.request.body)?.into();
+    let request = message(plan, url, &headers)?;
     let tls = tls_settings(plan, url)?;
     let (workloads, profile) = workloads(plan, shards)?;
     let per_shard = shards as u64;
@@ -138,6 +137,16 @@ pub fn prepare(
         .collect();
     let name = format!("{method} {}", path_of(url));
     Ok(Prepared { shards, profile, names: vec![name], connections: cap })
+}
+
+/// The request as it goes on the wire. A made body's block lies in memory once, and is repeated in sending.
+fn message(plan: &Plan, url: &Url, headers: &[(String, String)]) -> Result<Message, http1::RequestError> {
+    let body = &plan.request.body;
+    let method = plan.request.method.as_str();
+    let mut bytes = http1::encode_head(method, url.target(), &url.authority(), headers, body.size())?;
+    let head_size = bytes.len();
+    bytes.append(&mut body.block());
+    Ok(Message::repeating(bytes, head_size, head_size as u64 + body.size()))
 }
 
 /// The path without its query, which may hold a secret.

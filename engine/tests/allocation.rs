@@ -65,9 +65,9 @@ mod shards {
     use std::time::Duration;
 
     use clock::{Clock, NANOS_PER_SECOND, OsClock};
-    use engine::io::Io;
     use engine::io::epoll::EpollIo;
     use engine::io::uring::Uring;
+    use engine::io::{Io, Message};
     use engine::shard::link::{Command, Report, pair};
     use engine::shard::pacing::{CatchUp, Pacing};
     use engine::shard::workload::{Users, Workload};
@@ -133,7 +133,7 @@ mod shards {
             names: 1,
             routes: [target.address().into()].into(),
             first_route: 0,
-            request: Arc::from(&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..]),
+            request: Message::from(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
             head_request: false,
             tls,
             connections: CONNECTIONS,

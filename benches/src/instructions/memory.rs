@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use clock::Timestamp;
-use engine::io::{Completion, ConnId, Errno, Io, Lent, Limits, PreparedId, Route, Wait};
+use engine::io::{Completion, ConnId, Errno, Io, Lent, Limits, Message, PreparedId, Route, Wait};
 
 /// What passes in a wait that finds something: 10 µs.
 const ANSWER_NS: u64 = 10_000;
@@ -34,6 +34,8 @@ pub(crate) struct Memory {
     free: Vec<u32>,
     reply: Box<[u8]>,
     piece: usize,
+    request_size: u64,
+    taken: u64,
     /// Connections about which the next wait has something to say.
     active: VecDeque<ConnId>,
     completions: VecDeque<Completion>,
@@ -50,6 +52,8 @@ impl Memory {
             places,
             reply: reply.into(),
             piece: limits.buffer_size as usize,
+            request_size: 0,
+            taken: 0,
         }
     }
 
@@ -87,8 +91,13 @@ impl Io for Memory {
         self.now
     }
 
-    fn prepare(&mut self, _bytes: Box<[u8]>) -> PreparedId {
+    fn prepare_message(&mut self, message: Message) -> PreparedId {
+        self.request_size = message.size();
         PreparedId(0)
+    }
+
+    fn bytes_taken(&self) -> u64 {
+        self.taken
     }
 
     fn connect(&mut self, _route: &Route) -> Result<ConnId, Errno> {
@@ -101,6 +110,7 @@ impl Io for Memory {
     }
 
     fn send(&mut self, conn: ConnId, _prepared: PreparedId) {
+        self.taken += self.request_size;
         if let Some(place) = self.place(conn) {
             place.answered = 0;
             self.active.push_back(conn);

@@ -36,5 +36,5 @@ mod whole;
 mod tests;
 
 pub use error::{ErrorKind, ProtocolError};
-pub use request::{RequestError, USER_AGENT, asks_to_close, encode_request};
+pub use request::{RequestError, USER_AGENT, asks_to_close, encode_head, encode_request};
 pub use response::{Ending, Limits, Response, ResponseMachine, Step};

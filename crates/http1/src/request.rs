@@ -75,21 +75,34 @@ pub enum RequestError {
     #[error("header \"Content-Length\" must be the body's size, {actual}: leave it out")]
     ContentLength {
         /// The body's size.
-        actual: usize,
+        actual: u64,
     },
 }
 
-/// The bytes of one HTTP/1.1 request.
-///
-/// `target` is sent as it is; `host` becomes the Host field. `headers` are sent in their order; a Host or
-/// User-Agent among them replaces the default, and a User-Agent with an empty value leaves the field out.
-/// Content-Length is added if there is a body or the method is POST, PUT or PATCH.
+/// The bytes of one HTTP/1.1 request: its head, as [`encode_head`] says, and its body.
 pub fn encode_request(
     method: &str,
     target: &str,
     host: &str,
     headers: &[(String, String)],
     body: &[u8],
+) -> Result<Vec<u8>, RequestError> {
+    let mut bytes = encode_head(method, target, host, headers, body.len() as u64)?;
+    bytes.extend_from_slice(body);
+    Ok(bytes)
+}
+
+/// The head of one HTTP/1.1 request whose body has `body_size` bytes.
+///
+/// `target` is sent as it is; `host` becomes the Host field. `headers` are sent in their order; a Host or
+/// User-Agent among them replaces the default, and a User-Agent with an empty value leaves the field out.
+/// Content-Length is added if there is a body or the method is POST, PUT or PATCH.
+pub fn encode_head(
+    method: &str,
+    target: &str,
+    host: &str,
+    headers: &[(String, String)],
+    body_size: u64,
 ) -> Result<Vec<u8>, RequestError> {
     check_method(method)?;
     check_target(method, target)?;
@@ -103,12 +116,12 @@ pub fn encode_request(
     if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Transfer-Encoding")) {
         return Err(RequestError::TransferEncoding);
     }
-    if own_length.is_some_and(|length| length != body.len().to_string()) {
-        return Err(RequestError::ContentLength { actual: body.len() });
+    if own_length.is_some_and(|length| length != body_size.to_string()) {
+        return Err(RequestError::ContentLength { actual: body_size });
     }
 
     let fields: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-    let mut bytes = Vec::with_capacity(method.len() + target.len() + host.len() + fields + body.len() + 96);
+    let mut bytes = Vec::with_capacity(method.len() + target.len() + host.len() + fields + 96);
     // RFC 9112 §3: request-line = method SP request-target SP HTTP-version.
     for part in [method, " ", target, " HTTP/1.1\r\n"] {
         bytes.extend_from_slice(part.as_bytes());
@@ -126,11 +139,10 @@ pub fn encode_request(
     }
     // RFC 9110 §8.6: a user agent sends Content-Length if the method anticipates content, even without any.
     let anticipates_body = matches!(method, "POST" | "PUT" | "PATCH");
-    if own_length.is_none() && (anticipates_body || !body.is_empty()) {
-        push_field(&mut bytes, "Content-Length", &body.len().to_string());
+    if own_length.is_none() && (anticipates_body || body_size > 0) {
+        push_field(&mut bytes, "Content-Length", &body_size.to_string());
     }
     bytes.extend_from_slice(b"\r\n");
-    bytes.extend_from_slice(body);
     Ok(bytes)
 }
 

@@ -11,8 +11,8 @@ use schedule::{Phase, Process, Profile, Rate};
 
 use crate::plan::{Connections, Identity, Limits, Load, Plan, Request, Tls, Trust, Users};
 use crate::{
-    CatchUp, ConnectTo, Cores, Dns, Header, IoChoice, LONGEST_DURATION_NS, MaxLag, Method, Pacing, Place,
-    PlanError, ProcessKind, Rails, RunId, Share, StatusSet, Tag, TlsVersion, UnixSocket, Url, quoted,
+    Body, CatchUp, ConnectTo, Cores, Dns, Header, IoChoice, LONGEST_DURATION_NS, MaxLag, Method, Pacing,
+    Place, PlanError, ProcessKind, Rails, RunId, Share, StatusSet, Tag, TlsVersion, UnixSocket, Url, quoted,
 };
 
 /// How long a run lasts when nobody says: 10 s.
@@ -59,7 +59,7 @@ pub struct Draft {
     pub url: Option<Url>,
     pub method: Option<Method>,
     pub headers: Vec<Header>,
-    pub body: Option<Vec<u8>>,
+    pub body: Option<Body>,
     pub rate: Option<Rate>,
     pub stages: Option<Profile>,
     pub pattern: Option<Pattern>,

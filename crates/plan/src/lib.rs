@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod body;
 mod choice;
 mod connect_to;
 mod cores;
@@ -32,6 +33,7 @@ mod text;
 mod unix_socket;
 mod url;
 
+pub use body::Body;
 pub use choice::{CatchUp, Dns, IoChoice, Pacing, ProcessKind, TlsVersion, parse_switch};
 pub use connect_to::ConnectTo;
 pub use cores::Cores;

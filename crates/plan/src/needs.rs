@@ -67,7 +67,7 @@ impl Plan {
         let memory_bytes = (MEMORY_BASE + u64::from(shards) * MEMORY_PER_SHARD)
             .saturating_add(open * per_connection)
             .saturating_add(self.queue_limit().saturating_mul(MEMORY_PER_WAITING))
-            .saturating_add(2 * self.request.body.len() as u64)
+            .saturating_add(2 * self.request.body.memory_bytes())
             .saturating_add(if let Trust::Pem(pem) = &self.tls.trust { 2 * pem.len() as u64 } else { 0 });
         Needs {
             connections,

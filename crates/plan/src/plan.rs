@@ -12,8 +12,8 @@ use std::num::{NonZeroU32, NonZeroU64};
 use schedule::{Cells, Process, Profile, Rate};
 
 use crate::{
-    CatchUp, ConnectTo, Cores, Dns, Header, IoChoice, MaxLag, Method, Pacing, Rails, RunId, Share, StatusSet,
-    Tag, TlsVersion, UnixSocket, Url,
+    Body, CatchUp, ConnectTo, Cores, Dns, Header, IoChoice, MaxLag, Method, Pacing, Rails, RunId, Share,
+    StatusSet, Tag, TlsVersion, UnixSocket, Url,
 };
 
 /// What to execute.
@@ -64,22 +64,14 @@ pub struct Plan {
 }
 
 /// The request that is sent.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The method.
     pub method: Method,
     /// Headers beyond those that the engine adds, in order.
     pub headers: Vec<Header>,
     /// The body; empty for none.
-    pub body: Vec<u8>,
-}
-
-impl fmt::Debug for Request {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A body may hold credentials as well as a header.
-        let (method, length) = (self.method.as_str(), self.body.len());
-        write!(formatter, "Request {{ {method}, {:?}, {length} bytes of body }}", self.headers)
-    }
+    pub body: Body,
 }
 
 /// When requests are sent.

@@ -149,7 +149,7 @@ pub(crate) struct Connection {
     pub(crate) silent_prepared: u32,
     /// What the sending operation is sending, and how much of it is gone already.
     pub(crate) source: Source,
-    pub(crate) sent: usize,
+    pub(crate) sent: u64,
     /// First and last of the sends that wait ([`crate::waiting`]).
     pub(crate) first_waiting: u32,
     pub(crate) last_waiting: u32,

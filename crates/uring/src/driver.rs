@@ -20,6 +20,7 @@ use io_uring::cqueue;
 
 use crate::buffers::{self, Buffers};
 use crate::connection::{Address, Receiving, Sending, State, Table};
+use crate::message::Message;
 use crate::operation::{INDEX_LIMIT, Operation, Token};
 use crate::probe;
 use crate::refusal::Refusal;
@@ -45,7 +46,10 @@ pub struct Driver {
     pub(crate) ring: Ring,
     pub(crate) buffers: Buffers,
     pub(crate) table: Table,
-    pub(crate) prepared: Vec<Box<[u8]>>,
+    pub(crate) prepared: Vec<Message>,
+    /// Bytes of sends that the kernel has taken. A silent send counts when it is queued, and what did not go
+    /// through is taken off when the kernel says so.
+    pub(crate) taken: u64,
     pub(crate) waiting: Waiting,
     /// Completions taken from the kernel; those before `inbox_next` are done with.
     inbox: Vec<cqueue::Entry>,
@@ -123,6 +127,7 @@ impl Driver {
             buffers,
             table: Table::new(limits.connections),
             prepared: Vec::new(),
+            taken: 0,
             waiting: Waiting::new(),
             inbox: Vec::with_capacity(capacity),
             inbox_next: 0,
@@ -139,8 +144,22 @@ impl Driver {
     /// # Panics
     /// At the 2^32nd.
     pub fn prepare(&mut self, bytes: Box<[u8]>) -> PreparedId {
-        self.prepared.push(bytes);
+        self.prepare_message(bytes.into())
+    }
+
+    /// Takes a message over for good, as [`Driver::prepare`] does.
+    ///
+    /// # Panics
+    /// At the 2^32nd.
+    pub fn prepare_message(&mut self, message: Message) -> PreparedId {
+        self.prepared.push(message);
         PreparedId(u32::try_from(self.prepared.len() - 1).expect("fewer than 2^32 prepared sends"))
+    }
+
+    /// Bytes of sends that the kernel has taken so far, over all connections.
+    #[inline]
+    pub fn bytes_taken(&self) -> u64 {
+        self.taken
     }
 
     /// System calls made so far to move the queues.
@@ -393,6 +412,7 @@ impl Driver {
         let first = self.inbox.len();
         self.ring.collect(&mut self.inbox);
         for position in first..self.inbox.len() {
+            self.uncount(position);
             self.note(position);
         }
         if self.ring.is_settled() {
@@ -401,6 +421,21 @@ impl Driver {
                 self.finish_closing(index);
             }
         }
+    }
+
+    /// A silent send speaks when it did not go through whole: takes off what was counted too early.
+    #[inline]
+    fn uncount(&mut self, position: usize) {
+        let entry = &self.inbox[position];
+        let token = Token::from_bits(entry.user_data());
+        if token.operation() != Some(Operation::SilentSend) || token.is_cancellation() {
+            return;
+        }
+        let went = u64::from(entry.result().max(0).cast_unsigned());
+        // Its place cannot have a newer tenant yet: it is kept until the batch is over.
+        let Some(place) = self.table.tenant(token) else { return };
+        let size = self.prepared[place.silent_prepared as usize].size();
+        self.taken = self.taken.saturating_sub(size.saturating_sub(went));
     }
 
     /// Looks at one collected completion ahead of its turn.

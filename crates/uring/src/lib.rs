@@ -20,6 +20,7 @@ mod connection;
 mod driver;
 #[cfg(feature = "faults")]
 mod faults;
+mod message;
 mod operation;
 mod probe;
 mod receive;
@@ -33,6 +34,7 @@ mod waiting;
 pub use driver::{Driver, now};
 #[cfg(feature = "faults")]
 pub use faults::{Fault, Faults, Site};
+pub use message::Message;
 pub use probe::{Facts, Features, probe};
 pub use refusal::Refusal;
 pub use socket::choose_port_late;
@@ -48,7 +50,7 @@ pub struct ConnId {
     pub generation: u32,
 }
 
-/// Names bytes handed to [`Driver::prepare`].
+/// Names a message handed to [`Driver::prepare`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct PreparedId(pub u32);
 

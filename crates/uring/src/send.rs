@@ -23,7 +23,7 @@ use crate::operation::Token;
 use crate::{Completion, ConnId, PreparedId};
 
 /// Larger prepared bytes do not fit a young socket's send buffer, so that a silent attempt would be wasted.
-const SILENT_LIMIT: usize = 16 * 1024;
+const SILENT_LIMIT: u64 = 16 * 1024;
 
 impl Driver {
     /// Sends prepared bytes whole, from where they lie. Silent, but for [`Completion::Failed`]. A stale name is
@@ -33,7 +33,7 @@ impl Driver {
     /// When `prepared` was not made by this driver.
     #[inline]
     pub fn send(&mut self, conn: ConnId, prepared: PreparedId) {
-        let len = self.prepared[prepared.0 as usize].len();
+        let size = self.prepared[prepared.0 as usize].size();
         self.make_room();
         let batch = self.batch;
         let Some(place) = self.table.find(conn) else { return };
@@ -41,9 +41,10 @@ impl Driver {
             && place.sending == Sending::Idle
             && place.first_waiting == NONE
             && place.silent_batch != batch;
-        if is_idle && len <= SILENT_LIMIT {
+        if is_idle && size <= SILENT_LIMIT {
             place.silent_batch = batch;
             place.silent_prepared = prepared.0;
+            self.taken += size;
             self.submit_silent_send(conn.index);
         } else {
             self.send_later(conn.index, Source::Prepared(prepared.0));
@@ -122,7 +123,7 @@ impl Driver {
             return None;
         }
         let sent = match result {
-            0.. => result.unsigned_abs() as usize,
+            0.. => u64::from(result.unsigned_abs()),
             _ if matches!(-result, libc::EAGAIN | libc::EINTR) => 0,
             _ => return self.fail_sending(index, -result),
         };
@@ -137,26 +138,27 @@ impl Driver {
     pub(crate) fn on_sent(&mut self, token: Token, result: i32) -> Option<Completion> {
         let index = token.index();
         let conn = self.table.name(index);
+        self.taken += u64::from(result.max(0).cast_unsigned());
         let place = self.table.at(index);
         place.pending -= 1;
         if place.is_failed {
             place.sending = Sending::Broken;
             return None;
         }
-        let len = match place.source {
-            Source::Prepared(prepared) => self.prepared[prepared as usize].len(),
-            Source::Owned => place.owned.as_ref().map_or(0, Vec::len),
+        let size = match place.source {
+            Source::Prepared(prepared) => self.prepared[prepared as usize].size(),
+            Source::Owned => place.owned.as_ref().map_or(0, Vec::len) as u64,
         };
         match result {
-            0.. => place.sent += result.unsigned_abs() as usize,
+            0.. => place.sent += u64::from(result.unsigned_abs()),
             _ if matches!(-result, libc::EAGAIN | libc::EINTR) => {}
             _ => return self.fail_sending(index, -result),
         }
-        if place.sent < len {
+        if place.sent < size {
             if result == 0 {
                 return self.fail_sending(index, libc::EPIPE);
             }
-            // A short send is a failed one; trying the rest tells why.
+            // The next piece. Or a short send, which is a failed one: trying the rest tells why.
             self.submit_send(index);
             return None;
         }

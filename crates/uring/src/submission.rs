@@ -88,7 +88,7 @@ impl Driver {
     pub(crate) fn submit_silent_send(&mut self, index: u32) {
         let token = self.table.token(index, Operation::SilentSend);
         let place = self.table.at(index);
-        let bytes = &self.prepared[place.silent_prepared as usize];
+        let bytes = self.prepared[place.silent_prepared as usize].piece(0);
         #[expect(clippy::cast_possible_truncation, reason = "at most SILENT_LIMIT, checked by the caller")]
         let entry = opcode::Send::new(Fd(place.raw_descriptor()), bytes.as_ptr(), bytes.len() as u32)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_WAITALL)
@@ -105,12 +105,14 @@ impl Driver {
         let token = self.table.token(index, Operation::Send);
         let place = self.table.at(index);
         let bytes = match place.source {
-            Source::Prepared(prepared) => &self.prepared[prepared as usize][..],
-            Source::Owned => place.owned.as_deref().expect("an owned send has its buffer in the table"),
+            Source::Prepared(prepared) => self.prepared[prepared as usize].piece(place.sent),
+            Source::Owned => {
+                let owned = place.owned.as_deref().expect("an owned send has its buffer in the table");
+                &owned[usize::try_from(place.sent).expect("within the buffer")..]
+            }
         };
-        let rest = &bytes[place.sent..];
-        let len = u32::try_from(rest.len().min(SEND_LIMIT)).expect("at most 2^30");
-        let entry = opcode::Send::new(Fd(place.raw_descriptor()), rest.as_ptr(), len)
+        let len = u32::try_from(bytes.len().min(SEND_LIMIT)).expect("at most 2^30");
+        let entry = opcode::Send::new(Fd(place.raw_descriptor()), bytes.as_ptr(), len)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build()
             .user_data(token.bits());

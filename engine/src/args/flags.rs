@@ -85,6 +85,9 @@ pub(super) struct Flags {
     /// Request body from a file, or - for standard input
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     pub(super) body_file: Option<String>,
+    /// Request body of this size, made up: 1MiB; of any size it takes 1 MiB of memory
+    #[arg(long, value_name = "SIZE", help_heading = "Target")]
+    pub(super) body_size: Option<String>,
     /// From the intended send time to giving up [default: 10s]
     #[arg(long, value_name = "DURATION", help_heading = "Target")]
     pub(super) timeout: Option<String>,

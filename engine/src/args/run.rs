@@ -1,9 +1,9 @@
 //! From the flags and variables of a run to its plan and outputs.
 
 use plan::{
-    CatchUp, ConnectTo, Cores, Dns, Draft, Header, Host, IoChoice, MaxLag, Method, Pacing, Pattern, Place,
-    PlanError, ProcessKind, Rails, RunId, Share, StatusSet, Tag, TlsVersion, UnixSocket, Url, parse_count,
-    parse_duration, parse_rate, parse_size, parse_sources, parse_stages, quoted,
+    Body, CatchUp, ConnectTo, Cores, Dns, Draft, Header, Host, IoChoice, MaxLag, Method, Pacing, Pattern,
+    Place, PlanError, ProcessKind, Rails, RunId, Share, StatusSet, Tag, TlsVersion, UnixSocket, Url,
+    parse_count, parse_duration, parse_rate, parse_size, parse_sources, parse_stages, quoted,
 };
 use verdict::Threshold;
 
@@ -99,19 +99,31 @@ fn url(flags: &mut Flags, sources: &Sources<'_>) -> Result<Option<Url>, PlanErro
     }
 }
 
-fn body(flags: &mut Flags, sources: &Sources<'_>) -> Result<Option<Vec<u8>>, PlanError> {
+fn body(flags: &mut Flags, sources: &Sources<'_>) -> Result<Option<Body>, PlanError> {
     const TEXT: Source = source!("--body", "ENGINE_BODY");
     const FILE: Source = source!("--body-file", "ENGINE_BODY_FILE");
-    if flags.body.is_some() && flags.body_file.is_some() {
-        return Err(PlanError::new("--body and --body-file both say the body", "one of them")
-            .at(Place::Flag("--body")));
+    const SIZE: Source = source!("--body-size", "ENGINE_BODY_SIZE");
+    let given =
+        [(TEXT, flags.body.is_some()), (FILE, flags.body_file.is_some()), (SIZE, flags.body_size.is_some())];
+    let mut given = given.into_iter().filter(|(_, is_given)| *is_given).map(|(source, _)| source.flag);
+    let (first, second) = (given.next(), given.next());
+    if let (Some(first), Some(second)) = (first, second) {
+        let what = format!("{first} and {second} both say the body");
+        return Err(PlanError::new(what, "one of them").at(Place::Flag(first)));
     }
-    // A flag wins over a variable, whichever of the two it is.
-    let text = if flags.body_file.is_some() { None } else { sources.text(flags.body.take(), TEXT)? };
-    if let Some((text, _)) = text {
-        return Ok(Some(text.into_bytes()));
+    // A flag wins over a variable, whichever of them it is.
+    let or_silent = |source: Source| match first {
+        Some(flag) if flag != source.flag => Source { variables: &[], ..source },
+        _ => source,
+    };
+    if let Some((text, _)) = sources.text(flags.body.take(), or_silent(TEXT))? {
+        return Ok(Some(Body::Given(text.into_bytes())));
     }
-    sources.one(flags.body_file.take(), FILE, |path| file(path, sources.surroundings))
+    let file = |path: &str| file(path, sources.surroundings).map(Body::Given);
+    match sources.one(flags.body_file.take(), or_silent(FILE), file)? {
+        Some(body) => Ok(Some(body)),
+        None => sources.one(flags.body_size.take(), or_silent(SIZE), Body::parse_size),
+    }
 }
 
 /// When requests are sent. What the command line says about the load silences the environment.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plan::{CatchUp, Cores, IoChoice, Load, Pacing, Rate};
+use plan::{Body, CatchUp, Cores, IoChoice, Load, Pacing, Rate};
 use verdict::ExitCode;
 
 use super::*;
@@ -91,7 +91,7 @@ fn every_flag_reaches_the_plan() {
     let plan = &run.plan;
     let url = plan.url.as_ref().expect("a URL");
     assert_eq!((url.authority().as_str(), url.target()), ("h:8443", "/p"));
-    assert_eq!((plan.request.method.as_str(), plan.request.body.as_slice()), ("PUT", b"{}".as_slice()));
+    assert_eq!((plan.request.method.as_str(), plan.request.body.block()), ("PUT", b"{}".to_vec()));
     assert_eq!(plan.request.headers.len(), 2);
     assert_eq!((plan.timeout_ns, plan.grace_ns), (2_000_000_000, 1_000_000_000));
     assert_eq!((plan.limits.head_bytes, plan.limits.body_bytes), (8_192, 1_048_576));
@@ -180,8 +180,12 @@ fn flags_win_over_variables_and_ours_over_the_templates() {
     assert_eq!((highest(&by_flag), by_flag.plan.tags.len()), (Some(10), 1));
     assert!(!run("--tps 1", &[("ENGINE_QUIET", "false")]).outputs.quiet);
     let body = run("--tps 1 --body-file body.json", &[("ENGINE_BODY", "x")]);
-    assert_eq!(body.plan.request.body, b"{}");
-    assert_eq!(run("--tps 1 --body-file -", &[]).plan.request.body, b"piped");
+    assert_eq!(body.plan.request.body, Body::Given(b"{}".to_vec()));
+    assert_eq!(run("--tps 1 --body-file -", &[]).plan.request.body, Body::Given(b"piped".to_vec()));
+    let made = run("--tps 1 --body-size 1MiB", &[("ENGINE_BODY", "x"), ("ENGINE_BODY_FILE", "nowhere")]);
+    assert_eq!(made.plan.request.body, Body::Made { size: 1 << 20 });
+    assert_eq!(made.plan.request.method.as_str(), "POST");
+    assert_eq!(run("--tps 1", &[("ENGINE_BODY_SIZE", "10GiB")]).plan.request.body.size(), 10 << 30);
 }
 
 #[test]
@@ -209,7 +213,7 @@ fn every_flag_has_its_variable() {
     let run = run("--tps 1", &files);
     assert_eq!(run.outputs.json, Some(Sink::File("a".into())));
     assert_eq!(run.outputs.ndjson, Some(Sink::File("b".into())));
-    assert_eq!((run.outputs.control, run.plan.request.body), (Some("c".into()), b"d".to_vec()));
+    assert_eq!((run.outputs.control, run.plan.request.body), (Some("c".into()), Body::Given(b"d".to_vec())));
 }
 
 #[test]
@@ -294,7 +298,10 @@ const WRONG: &[(&str, &str)] = &[
         "-H Authorization: hunter2 --tps 1",
         "--header: the header's value stands outside it (not shown) → quotes",
     ),
-    ("--tps 1 --body a --body-file body.json", "both say the body"),
+    ("--tps 1 --body a --body-file body.json", "--body: --body and --body-file both say the body"),
+    ("--tps 1 --body-file body.json --body-size 1k", "--body-file and --body-size both say the body"),
+    ("--tps 1 --body-size big", "--body-size: \"big\" is not a size"),
+    ("--tps 1 --body-size 2000GiB", "is more than a body may have → at most 1024GiB"),
     ("--tps 1 --body-file nowhere", "--body-file: cannot read \"nowhere\": there is no such file"),
     ("--tps 1 --body-file locked", "permission denied"),
     ("--tps 1 --body-file folder", "it is a directory"),

@@ -8,8 +8,10 @@
 
 use http1::{Response, ResponseMachine};
 use measure::ErrorClass;
+use tls::TlsError;
 
 use super::failure;
+use crate::io::Message;
 
 /// Plain, or inside TLS.
 #[derive(Debug)]
@@ -28,9 +30,33 @@ pub(crate) struct TlsStack {
     pub(crate) outgoing: Vec<u8>,
     /// The second buffer, while the driver does not hold it.
     pub(crate) spare: Option<Vec<u8>>,
+    /// Where the part of the request begins that is not encrypted yet; `None` when all of it is.
+    pub(crate) unsent: Option<u64>,
 }
 
+/// Ciphertext that is gathered for one send: 128 KiB, whatever the size of a request.
+const GATHERED: usize = 128 << 10;
+
 impl TlsStack {
+    /// Begins to send a request. An error that is retryable has sent nothing.
+    pub(crate) fn begin(&mut self, request: &Message) -> Result<(), TlsError> {
+        self.unsent = Some(0);
+        self.gather(request)
+    }
+
+    /// Encrypts as much of what is left of the request as fits one send.
+    pub(crate) fn gather(&mut self, request: &Message) -> Result<(), TlsError> {
+        while let Some(position) = self.unsent.filter(|_| self.outgoing.len() < GATHERED) {
+            let piece = request.piece(position);
+            let piece = &piece[..piece.len().min(GATHERED)];
+            self.unsent = None;
+            self.session.send(piece, &mut self.outgoing)?;
+            let position = position + piece.len() as u64;
+            self.unsent = (position < request.size()).then_some(position);
+        }
+        Ok(())
+    }
+
     /// The ciphertext to hand to the driver now, if there is any and the driver is free.
     pub(crate) fn take_outgoing(&mut self) -> Option<Vec<u8>> {
         if self.outgoing.is_empty() {
@@ -76,6 +102,14 @@ impl Stack {
             }
         }
         delivery
+    }
+
+    /// Whether part of a request is not encrypted yet.
+    pub(crate) fn is_sending(&self) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Tls(stack) => stack.unsent.is_some(),
+        }
     }
 
     /// Whether the peer said that nothing more will come (RFC 8446 section 6.1); its FIN need not be waited for.

@@ -13,7 +13,7 @@ use self::world::{Loopback, Simulated, World};
 use super::epoll::EpollIo;
 use super::sim::{Network, Pace, Random, Step};
 use super::uring::Uring;
-use super::{Completion, ConnId, Errno, Io, Lent, Limits, Wait};
+use super::{Completion, ConnId, Errno, Io, Lent, Limits, Message, Wait};
 use rustix::io::Errno as OsErrno;
 
 const MILLI: u64 = 1_000_000;
@@ -527,6 +527,29 @@ fn several_sends_in_a_row_keep_their_order<W: World>(mut world: W) {
     world.read_by_peers(client.io, address, 1);
 }
 
+/// A head, a block that is repeated, and a cut in the midst of it; the next message stays behind all of that.
+fn a_repeated_block_arrives_as_often_as_asked<W: World>(mut world: W) {
+    let mut client = start(&mut world, LIMITS);
+    let (head, block, size) = (40, 100_000, 3_456_789);
+    let mut expected = pattern(0..head + block);
+    let message = Message::repeating(expected.clone(), head, size as u64);
+    while expected.len() < size {
+        let more = (size - expected.len()).min(block);
+        expected.extend_from_within(head..head + more);
+    }
+    expected.extend_from_slice(b"behind");
+    let address = world.listen(&mut client.io, &[Step::Echo(expected.len())]);
+    let (message, behind) = (client.io.prepare_message(message), client.io.prepare(Box::from(*b"behind")));
+    let conn = client.connected(address);
+    client.io.send(conn, message);
+    client.io.send(conn, behind);
+    client.until(|said| received(said, conn).len() == expected.len());
+    assert!(client.received(conn) == expected, "the stream was altered");
+    assert_eq!(client.io.bytes_taken(), expected.len() as u64);
+    client.io.close(conn);
+    world.read_by_peers(client.io, address, 1);
+}
+
 fn waits_end_on_time<W: World>(mut world: W) {
     let mut client = start(&mut world, LIMITS);
     let address = world.listen(&mut client.io, &[]);
@@ -619,6 +642,7 @@ macro_rules! conformance {
                 a_close_swallows_what_was_collected,
                 without_free_buffers_nothing_is_lost,
                 several_sends_in_a_row_keep_their_order,
+                a_repeated_block_arrives_as_often_as_asked,
                 waits_end_on_time,
             );
 

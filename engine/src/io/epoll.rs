@@ -32,11 +32,11 @@ use rustix::io::Errno as OsErrno;
 use rustix::net::sockopt::socket_error;
 use rustix::net::{RecvFlags, recv};
 
-use self::connection::{Connection, Outgoing, State, transmit};
+use self::connection::{Connection, Outgoing, State, transmit, transmit_message};
 use self::place_queue::PlaceQueue;
 use self::sleeper::Sleeper;
 use super::buffers::Buffers;
-use super::{Completion, ConnId, Errno, Io, Lent, Limits, PreparedId, Route, Wait};
+use super::{Completion, ConnId, Errno, Io, Lent, Limits, Message, PreparedId, Route, Wait};
 
 /// Events taken from the kernel at once, and connections resumed at once.
 const BATCH: usize = 128;
@@ -57,7 +57,9 @@ pub struct EpollIo {
     connections: Box<[Connection]>,
     free: Vec<u32>,
     buffers: Buffers,
-    prepared: Vec<Box<[u8]>>,
+    prepared: Vec<Message>,
+    /// Bytes that the kernel has taken.
+    taken: u64,
     completions: VecDeque<Completion>,
     deferred: PlaceQueue,
     starved: PlaceQueue,
@@ -81,6 +83,7 @@ impl EpollIo {
             free: (0..limits.connections).rev().collect(),
             buffers: Buffers::new(&limits),
             prepared: Vec::new(),
+            taken: 0,
             completions: VecDeque::with_capacity(3 * BATCH * COMPLETIONS_PER_TURN),
             deferred: PlaceQueue::new(count),
             starved: PlaceQueue::new(count),
@@ -209,7 +212,7 @@ impl EpollIo {
     fn flush(&mut self, index: u32) {
         let connection = &mut self.connections[index as usize];
         let conn = connection.id(index);
-        match connection.flush(&self.prepared) {
+        match connection.flush(&self.prepared, &mut self.taken) {
             Ok(Some(buffer)) => self.completions.push_back(Completion::Sent { conn, buffer }),
             Ok(None) => {}
             Err(errno) => self.send_failed(index, errno),
@@ -322,10 +325,14 @@ impl Io for EpollIo {
         OsClock.now()
     }
 
-    fn prepare(&mut self, bytes: Box<[u8]>) -> PreparedId {
+    fn prepare_message(&mut self, message: Message) -> PreparedId {
         let id = u32::try_from(self.prepared.len()).expect("fewer than 2^32 prepared sends");
-        self.prepared.push(bytes);
+        self.prepared.push(message);
         PreparedId(id)
+    }
+
+    fn bytes_taken(&self) -> u64 {
+        self.taken
     }
 
     fn connect(&mut self, route: &Route) -> Result<ConnId, Errno> {
@@ -355,7 +362,9 @@ impl Io for EpollIo {
         let mut from = 0;
         if connection.outgoing.is_empty() && connection.is_sendable() {
             let Some(socket) = &connection.socket else { return };
-            match transmit(socket, &self.prepared[prepared.0 as usize], &mut from) {
+            let outcome = transmit_message(socket, &self.prepared[prepared.0 as usize], &mut from);
+            self.taken += from;
+            match outcome {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(errno) => return self.send_failed(conn.index, errno),
@@ -365,14 +374,19 @@ impl Io for EpollIo {
     }
 
     fn send_owned(&mut self, conn: ConnId, bytes: Vec<u8>) {
-        let Some(connection) = self.tenant(conn) else { return };
-        if connection.is_broken() {
+        let connection = &mut self.connections[conn.index as usize];
+        if connection.generation != conn.generation
+            || connection.state == State::Free
+            || connection.is_broken()
+        {
             return;
         }
         let mut from = 0;
         if connection.outgoing.is_empty() && connection.is_sendable() {
             let Some(socket) = &connection.socket else { return };
-            match transmit(socket, &bytes, &mut from) {
+            let outcome = transmit(socket, &bytes, &mut from);
+            self.taken += from as u64;
+            match outcome {
                 Ok(true) => {
                     connection.sent = Some(bytes);
                     return self.deferred.push(conn.index);

@@ -24,6 +24,7 @@ use std::io;
 
 use clock::Timestamp;
 
+pub use ::uring::Message;
 pub use route::Route;
 
 /// Names one connection of one driver: a place in its table, and which tenant of that place is meant.
@@ -35,7 +36,7 @@ pub struct ConnId {
     pub generation: u32,
 }
 
-/// Names bytes that were handed to the driver once, to be sent any number of times from the same memory.
+/// Names a message that was handed to the driver once, to be sent any number of times from the same memory.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct PreparedId(pub u32);
 
@@ -153,8 +154,16 @@ pub trait Io {
     /// The present instant of the driver's clock.
     fn now(&mut self) -> Timestamp;
 
-    /// Takes bytes over for good, to be sent any number of times by [`Io::send`].
-    fn prepare(&mut self, bytes: Box<[u8]>) -> PreparedId;
+    /// Takes a message over for good, to be sent any number of times by [`Io::send`].
+    fn prepare_message(&mut self, message: Message) -> PreparedId;
+
+    /// The same with bytes that are the whole message.
+    fn prepare(&mut self, bytes: Box<[u8]>) -> PreparedId {
+        self.prepare_message(bytes.into())
+    }
+
+    /// Bytes of sends that the system has taken so far, over all connections. What failed does not count.
+    fn bytes_taken(&self) -> u64;
 
     /// Begins to open a connection (TCP with `TCP_NODELAY` set).
     ///
@@ -165,7 +174,7 @@ pub trait Io {
     /// left this machine.
     fn connect(&mut self, route: &Route) -> Result<ConnId, Errno>;
 
-    /// Sends prepared bytes whole, from where they lie. Completes silently; on failure with
+    /// Sends a prepared message whole, from where it lies. Completes silently; on failure with
     /// [`Completion::Failed`]. A stale name is ignored.
     fn send(&mut self, conn: ConnId, prepared: PreparedId);
 

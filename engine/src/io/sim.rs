@@ -41,7 +41,7 @@ pub use self::server::{DelayLaw, HttpServer, Quirk, Stall};
 pub use self::truth::{ConnectionSeen, RequestSeen, Truth};
 use self::world::{LinkKey, World};
 use super::buffers::Buffers;
-use super::{Completion, ConnId, Errno, Io, Lent, Limits, PreparedId, Route, Wait};
+use super::{Completion, ConnId, Errno, Io, Lent, Limits, Message, PreparedId, Route, Wait};
 
 /// Completions that one connection gets from one wait at most.
 const COMPLETIONS_PER_WAIT: usize = 4;
@@ -75,6 +75,7 @@ pub struct SimIo {
     free: Vec<u32>,
     buffers: Buffers,
     prepared: Vec<Arc<[u8]>>,
+    taken: u64,
     completions: VecDeque<Completion>,
     /// Links that wait for a receive buffer.
     starved: BTreeSet<LinkKey>,
@@ -89,6 +90,7 @@ impl SimIo {
             free: (0..limits.connections).rev().collect(),
             buffers: Buffers::new(&limits),
             prepared: Vec::new(),
+            taken: 0,
             completions: VecDeque::new(),
             starved: BTreeSet::new(),
         }
@@ -164,6 +166,7 @@ impl SimIo {
             tenant.sends_owned = true;
         }
         let key = tenant.key;
+        self.taken += segment.len() as u64;
         self.world.send(key, Outgoing { segment, owned });
     }
 
@@ -288,10 +291,19 @@ impl Io for SimIo {
         self.world.now
     }
 
-    fn prepare(&mut self, bytes: Box<[u8]>) -> PreparedId {
+    /// Simulated sockets keep what is under way: here a message lies in memory as a whole.
+    fn prepare_message(&mut self, message: Message) -> PreparedId {
         let id = u32::try_from(self.prepared.len()).expect("fewer than 2^32 prepared sends");
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < message.size() {
+            bytes.extend_from_slice(message.piece(bytes.len() as u64));
+        }
         self.prepared.push(bytes.into());
         PreparedId(id)
+    }
+
+    fn bytes_taken(&self) -> u64 {
+        self.taken
     }
 
     fn connect(&mut self, route: &Route) -> Result<ConnId, Errno> {

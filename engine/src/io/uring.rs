@@ -8,7 +8,7 @@ use std::io;
 use clock::Timestamp;
 use uring::{Driver, Refusal};
 
-use super::{Completion, ConnId, Errno, Io, Lent, Limits, PreparedId, Route, Wait};
+use super::{Completion, ConnId, Errno, Io, Lent, Limits, Message, PreparedId, Route, Wait};
 
 /// The network driver of one shard on `io_uring`. It belongs to the thread that made it.
 #[derive(Debug)]
@@ -51,8 +51,13 @@ impl Io for Uring {
         uring::now()
     }
 
-    fn prepare(&mut self, bytes: Box<[u8]>) -> PreparedId {
-        PreparedId(self.driver.prepare(bytes).0)
+    fn prepare_message(&mut self, message: Message) -> PreparedId {
+        PreparedId(self.driver.prepare_message(message).0)
+    }
+
+    #[inline]
+    fn bytes_taken(&self) -> u64 {
+        self.driver.bytes_taken()
     }
 
     fn connect(&mut self, route: &Route) -> Result<ConnId, Errno> {

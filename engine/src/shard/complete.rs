@@ -118,7 +118,9 @@ impl<I: Io> Shard<I> {
         self.user_ended(exchange.user, 0);
         let connection = &mut self.connections[conn.index as usize];
         connection.served += 1;
-        let spent = self.settings.close_after.is_some_and(|most| connection.served >= most);
+        // An answer that did not wait for the whole request leaves the rest of it in the way of the next.
+        let spent = self.settings.close_after.is_some_and(|most| connection.served >= most)
+            || connection.stack.is_sending();
         if spent || !response.keep_alive {
             self.close(conn);
             self.open_for_waiting();
@@ -150,7 +152,7 @@ impl<I: Io> Shard<I> {
         match tls.client.session(&tls.server_name, &mut outgoing) {
             Ok(session) => {
                 let spare = Some(Vec::with_capacity(TLS_BUFFER));
-                connection.stack = Stack::Tls(Box::new(TlsStack { session, outgoing, spare }));
+                connection.stack = Stack::Tls(Box::new(TlsStack { session, outgoing, spare, unsent: None }));
                 connection.state = State::Handshaking { since, tls_since: now };
                 self.flush(conn);
             }

@@ -114,6 +114,8 @@ pub struct Shard<I: Io> {
     end: Timestamp,
     /// What the open snapshots cover begins here.
     sealed_until: Timestamp,
+    /// Bytes of sends that were recorded so far.
+    bytes_taken: u64,
     /// CPU time that was reported so far.
     cpu_sealed_ns: u64,
     /// Waiting for a core that was reported so far, or lies before the results' zero.
@@ -138,7 +140,7 @@ impl<I: Io> Shard<I> {
     /// A shard over `io`, whose limits are at least [`Settings::driver_limits`].
     pub fn new(mut io: I, settings: Settings, workload: Workload, link: Link) -> Self {
         let limits = settings.driver_limits();
-        let request = io.prepare(settings.request.to_vec().into_boxed_slice());
+        let request = io.prepare_message(settings.request.clone());
         let now = io.now();
         let connections = (0..limits.connections)
             .map(|index| Connection::vacant(index, settings.response_limits))
@@ -164,6 +166,7 @@ impl<I: Io> Shard<I> {
             origin: Timestamp::MAX,
             end: Timestamp::MAX,
             sealed_until: Timestamp::MAX,
+            bytes_taken: 0,
             cpu_sealed_ns: 0,
             core_wait_sealed_ns: 0,
             planned: now,
@@ -211,6 +214,7 @@ impl<I: Io> Shard<I> {
         self.expire();
         // Most turns find nothing to open; but a table that was full may have room by now.
         self.open_for_waiting();
+        self.count_sent();
         self.settle();
         // Only here: what this turn did not judge, it did not cut off either.
         self.unheard_turns = self.unheard_turns.saturating_sub(1);
@@ -319,6 +323,18 @@ impl<I: Io> Shard<I> {
         self.cpu_sealed_ns = cpu_ns;
         self.sealed_until = until;
         self.link.report(Report::Sealed(sealed));
+    }
+
+    /// Records what the system has taken of sends since the last time. A large body goes out over many turns, and a
+    /// turn records what went in it; so does a handshake, which belongs to no exchange.
+    fn count_sent(&mut self) {
+        let taken = self.io.bytes_taken();
+        let recorder = &mut self.recorders[usize::from(self.now < self.origin)];
+        // What was counted when it was queued may turn out not to have gone through.
+        if taken > self.bytes_taken {
+            recorder.bytes_sent(taken - self.bytes_taken);
+            self.bytes_taken = taken;
+        }
     }
 
     /// The recorder for work that does or does not belong to the warm-up.

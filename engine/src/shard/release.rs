@@ -100,7 +100,7 @@ impl<I: Io> Shard<I> {
         let connection = &mut self.connections[conn.index as usize];
         let encrypted = match &mut connection.stack {
             Stack::Plain => Ok(()),
-            Stack::Tls(stack) => stack.session.send(&self.settings.request, &mut stack.outgoing),
+            Stack::Tls(stack) => stack.begin(&self.settings.request),
         };
         if encrypted.is_err_and(tls::TlsError::is_retryable) {
             return self.begin_elsewhere(conn, arrival);
@@ -121,10 +121,7 @@ impl<I: Io> Shard<I> {
         match (&connection.stack, encrypted) {
             (_, Err(error)) => self.break_off(conn, crate::conn::of_tls(error)),
             (Stack::Tls(_), Ok(())) => self.flush(conn),
-            (Stack::Plain, Ok(())) => {
-                recorder.bytes_sent(self.settings.request.len() as u64);
-                self.io.send(conn, self.request);
-            }
+            (Stack::Plain, Ok(())) => self.io.send(conn, self.request),
         }
     }
 
@@ -142,14 +139,13 @@ impl<I: Io> Shard<I> {
     /// Hands gathered ciphertext to the driver, if it is free to take it.
     pub(super) fn flush(&mut self, conn: ConnId) {
         let connection = &mut self.connections[conn.index as usize];
-        if let Stack::Tls(stack) = &mut connection.stack
-            && let Some(bytes) = stack.take_outgoing()
-        {
-            // Handshakes belong to the connection, not to the warm-up or the results alone; they count where
-            // the present instant falls.
-            let warmup = self.now < self.origin;
-            self.recorders[usize::from(warmup)].bytes_sent(bytes.len() as u64);
+        let Stack::Tls(stack) = &mut connection.stack else { return };
+        let gathered = stack.gather(&self.settings.request);
+        if let Some(bytes) = stack.take_outgoing() {
             self.io.send_owned(conn, bytes);
+        }
+        if let Err(error) = gathered {
+            self.break_off(conn, crate::conn::of_tls(error));
         }
     }
 

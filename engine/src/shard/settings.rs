@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pacing::{CatchUp, Pacing};
-use crate::io::{Limits, Route};
+use crate::io::{Limits, Message, Route};
 
 /// Bytes of receive buffers that a driver may allocate for one shard: 32 MiB.
 const RECEIVE_MEMORY: u32 = 32 << 20;
@@ -22,7 +22,7 @@ pub struct Settings {
     /// The route of the first connection, so that not all shards begin with the same.
     pub first_route: usize,
     /// The request, as it goes on the wire.
-    pub request: Arc<[u8]>,
+    pub request: Message,
     /// Whether the request is HEAD, whose response has no body (RFC 9110 section 9.3.2).
     pub head_request: bool,
     /// TLS around it.

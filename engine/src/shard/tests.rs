@@ -89,7 +89,7 @@ impl Lab {
                 names: 1,
                 routes: [address().into()].into(),
                 first_route: 0,
-                request: Arc::from(&request[..]),
+                request: request.to_vec().into(),
                 head_request: false,
                 tls: None,
                 connections: 64,

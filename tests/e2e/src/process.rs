@@ -67,6 +67,14 @@ impl Process {
         self.folder.path()
     }
 
+    /// The most memory that it had at one time so far, in bytes; `None` once it has ended.
+    pub fn memory_peak_bytes(&self) -> Option<u64> {
+        let pid = self.pid().as_raw_nonzero();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix(" kB")?.parse().ok().map(|kibibytes: u64| kibibytes << 10)
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child can be asked").is_some()

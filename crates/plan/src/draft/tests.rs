@@ -31,8 +31,9 @@ fn defaults_are_the_documented_ones() {
 
 #[test]
 fn grace_follows_the_timeout_and_a_body_makes_it_a_post() {
-    let plan =
-        Draft { timeout_ns: ns("2s"), body: Some(b"x".to_vec()), ..at("1") }.into_plan().expect("a plan");
+    let plan = Draft { timeout_ns: ns("2s"), body: Some(Body::Given(b"x".to_vec())), ..at("1") }
+        .into_plan()
+        .expect("a plan");
     assert_eq!(plan.grace_ns, 2_000_000_000);
     assert_eq!(plan.request.method.as_str(), "POST");
 }
@@ -80,7 +81,7 @@ fn users_are_divided_among_shares() {
 fn secrets_do_not_show() {
     let draft = Draft {
         headers: vec![Header::parse("Authorization: hunter2").expect("a header")],
-        body: Some(b"hunter2".to_vec()),
+        body: Some(Body::Given(b"hunter2".to_vec())),
         cert_pem: Some(b"cert".to_vec()),
         key_pem: Some(b"hunter2".to_vec()),
         url: Url::parse("https://h/?token=hunter2").ok(),

@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
-use super::super::{ConnId, PreparedId};
+use super::super::{ConnId, Message, PreparedId};
 
 /// Sends that one connection can hold back without growing its queue.
 const OUTGOING_RESERVED: usize = 2;
@@ -41,7 +41,7 @@ pub(super) enum State {
 /// One send that the kernel has not taken whole.
 #[derive(Debug)]
 pub(super) enum Outgoing {
-    Prepared { prepared: PreparedId, from: usize },
+    Prepared { prepared: PreparedId, from: u64 },
     Owned { bytes: Vec<u8>, from: usize },
 }
 
@@ -119,18 +119,27 @@ impl Connection {
         matches!(self.state, State::Failed | State::Refused(_)) || self.failing.is_some()
     }
 
-    /// Sends what is held back as far as the kernel takes it; the buffer of an owned send that it finished.
-    pub(super) fn flush(&mut self, prepared_all: &[Box<[u8]>]) -> Result<Option<Vec<u8>>, Errno> {
+    /// Sends what is held back as far as the kernel takes it, adding that to `taken`; the buffer of an owned send
+    /// that it finished.
+    pub(super) fn flush(&mut self, messages: &[Message], taken: &mut u64) -> Result<Option<Vec<u8>>, Errno> {
         let mut finished = None;
         let Some(socket) = &self.socket else { return Ok(None) };
         while let Some(next) = self.outgoing.front_mut() {
-            let whole = match next {
+            let outcome = match next {
                 Outgoing::Prepared { prepared, from } => {
-                    transmit(socket, &prepared_all[prepared.0 as usize], from)?
+                    let before = *from;
+                    let outcome = transmit_message(socket, &messages[prepared.0 as usize], from);
+                    *taken += *from - before;
+                    outcome
                 }
-                Outgoing::Owned { bytes, from } => transmit(socket, bytes, from)?,
+                Outgoing::Owned { bytes, from } => {
+                    let before = *from;
+                    let outcome = transmit(socket, bytes, from);
+                    *taken += (*from - before) as u64;
+                    outcome
+                }
             };
-            if !whole {
+            if !outcome? {
                 break;
             }
             if let Some(Outgoing::Owned { bytes, .. }) = self.outgoing.pop_front() {
@@ -140,6 +149,19 @@ impl Connection {
         }
         Ok(finished)
     }
+}
+
+/// Sends `message` from `from` on, moving `from`; whether all of it is out.
+pub(super) fn transmit_message(socket: impl AsFd, message: &Message, from: &mut u64) -> Result<bool, Errno> {
+    while *from < message.size() {
+        let mut sent = 0;
+        let outcome = transmit(&socket, message.piece(*from), &mut sent);
+        *from += sent as u64;
+        if !outcome? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Sends `bytes[from..]`, moving `from`; whether all of it is out.

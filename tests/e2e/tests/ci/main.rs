@@ -1,6 +1,7 @@
 //! The end-to-end tests of the ci home: every promise of the engine that can be seen from outside within seconds.
 
 mod bad_input;
+mod bulk;
 mod control;
 mod documents;
 mod drivers;
