@@ -12,6 +12,9 @@ const SERVERS: &[(&str, &str)] = &[
     ("strace", "strace"),
 ];
 
+/// What tests of the long home use besides.
+const TOOLS: &[(&str, &str)] = &[("iproute2", "ip"), ("nftables", "nft"), ("tcpdump", "tcpdump")];
+
 /// What `.ci/run` does.
 pub(crate) fn ci() -> Result<(), String> {
     cargo(&["fmt", "--all", "--check"])?;
@@ -22,7 +25,7 @@ pub(crate) fn ci() -> Result<(), String> {
 
 /// Sets the machine up and runs every test of the ci home.
 pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
-    set_up()?;
+    set_up(SERVERS)?;
     // The end-to-end tests drive these; a debug build would be late through its own fault.
     cargo(&[
         "build",
@@ -47,7 +50,7 @@ const SUITES: &[&str] = &["long", "truth", "torture"];
 
 /// Runs the tests of the long home, or of one suite of it; more words pick tests.
 pub(crate) fn long(arguments: &[String]) -> Result<(), String> {
-    set_up()?;
+    set_up(&[SERVERS, TOOLS].concat())?;
     cargo(&["build", "--locked", "--release", "-p", "engine"])?;
     if matches!(arguments.first().map(String::as_str), None | Some("torture")) {
         cargo(&["test", "--locked", "-p", "engine", "--features", "long", "--test", "torture"])?;
@@ -64,10 +67,10 @@ pub(crate) fn long(arguments: &[String]) -> Result<(), String> {
     cargo(&command)
 }
 
-/// Installs the servers that tests start, where they are missing.
-fn set_up() -> Result<(), String> {
+/// Installs what tests start, where it is missing.
+fn set_up(packages: &[(&str, &str)]) -> Result<(), String> {
     let missing: Vec<&str> =
-        SERVERS.iter().filter(|(_, program)| !is_present(program)).map(|(package, _)| *package).collect();
+        packages.iter().filter(|(_, program)| !is_present(program)).map(|(package, _)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -79,15 +79,30 @@ pub(crate) struct Behaviour {
     pub(crate) law: &'static str,
     /// Length, period and offset from the first request, in milliseconds.
     pub(crate) stall: Option<(u32, u32, u32)>,
+    pub(crate) body_bytes: u32,
 }
 
 impl Behaviour {
     pub(crate) const fn law(law: &'static str) -> Self {
-        Self { law, stall: None }
+        Self { law, stall: None, body_bytes: 17 }
     }
 
     pub(crate) const fn stall(length: u32, period: u32, offset: u32) -> Self {
-        Self { law: "none", stall: Some((length, period, offset)) }
+        Self { law: "none", stall: Some((length, period, offset)), body_bytes: 17 }
+    }
+}
+
+/// Where a program runs: in which network namespace, and at which address of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The words before a command line.
+    pub(crate) wrapper: Vec<String>,
+    pub(crate) address: Ipv4Addr,
+}
+
+impl Place {
+    pub(crate) const fn loopback() -> Self {
+        Self { wrapper: Vec::new(), address: Ipv4Addr::LOCALHOST }
     }
 }
 
@@ -96,28 +111,27 @@ impl Behaviour {
 pub(crate) enum Server {
     /// `engine target`, and its list.
     BuiltIn(Target, PathBuf),
-    /// The server in Python, and its log.
+    /// The server in Python, its log and its address.
     Python(Process, PathBuf, SocketAddr),
 }
 
 impl Server {
     /// Starts it on core 0, with its log in `folder`.
-    pub(crate) fn start(maker: Maker, behaviour: Behaviour, folder: &Path) -> Self {
+    pub(crate) fn start(maker: Maker, behaviour: Behaviour, place: &Place, folder: &Path) -> Self {
         let log = folder.join("served.csv");
         if maker == Maker::BuiltIn {
-            let mut line = format!("target --cores 0-0 --delay {}", behaviour.law);
+            let body_bytes = behaviour.body_bytes;
+            let mut line = format!("target --cores 0-0 --body-size {body_bytes} --delay {}", behaviour.law);
             if let Some((length, period, offset)) = behaviour.stall {
                 write!(line, " --stall {length}ms/{period}ms@{offset}ms").expect("a String takes it");
             }
-            let target = Target::start_on("127.0.0.1:0", Engine::new(&line).arg("--list").arg(&log));
+            let engine = Engine::new(&line).under(&place.wrapper).arg("--list").arg(&log);
+            let target = Target::start_on(&SocketAddr::from((place.address, 0)).to_string(), engine);
             return Self::BuiltIn(target, log);
         }
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let command = python(folder, address.port(), &log, behaviour);
-        let mut pinned = Command::new("taskset");
-        pinned.args(["-c", "0"]).arg(command.get_program()).args(command.get_args());
-        let process = Process::start(pinned, None);
-        wait_for("the server's port", SOON, || TcpStream::connect(address).ok());
+        let address = SocketAddr::from((place.address, free_port()));
+        let process = Process::start(python(folder, address.port(), &log, behaviour, place), None);
+        wait_for("the server", SOON, || process.stdout().contains("listening").then_some(()));
         Self::Python(process, log, address)
     }
 
@@ -125,6 +139,13 @@ impl Server {
         match self {
             Self::BuiltIn(target, _) => target.url(),
             Self::Python(.., address) => format!("http://{address}/"),
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        match self {
+            Self::BuiltIn(target, _) => target.address.port(),
+            Self::Python(.., address) => address.port(),
         }
     }
 
@@ -159,13 +180,17 @@ impl Server {
 }
 
 /// The command of the server in Python.
-pub(crate) fn python(folder: &Path, port: u16, log: &Path, behaviour: Behaviour) -> Command {
+fn python(folder: &Path, port: u16, log: &Path, behaviour: Behaviour, place: &Place) -> Command {
     let script = folder.join("law.py");
     write(&script, PYTHON);
     let (length, period, offset) = behaviour.stall.unwrap_or((0, 0, 0));
-    let mut command = Command::new(program(&["python3"]));
-    command.arg(script).arg(port.to_string()).arg(log).arg(behaviour.law).arg("1");
+    let wrapper = place.wrapper.iter().map(String::as_str);
+    let mut words = wrapper.chain(["taskset", "-c", "0"]);
+    let mut command = Command::new(words.next().expect("there is a first word"));
+    command.args(words).arg(program(&["python3"])).arg(script);
+    command.arg(port.to_string()).arg(log).arg(behaviour.law).arg("1");
     command.args([length, period, offset].map(|ms| (f64::from(ms) / 1e3).to_string()));
+    command.arg(behaviour.body_bytes.to_string());
     command
 }
 

@@ -1,8 +1,8 @@
 """A server that holds answers back by a law, or freezes by a schedule, and logs what it really did.
 
 Arguments: port, log file, law (10ms, exp:5ms, bimodal:2ms,50ms,0.07, pareto:1ms,1.5,2s or none), seed, and a stall's
-length, period and offset from the first request, in seconds (length 0: none). asyncio on epoll, one thread. The log is
-CSV, written at SIGTERM: when each request was read and when its answer was handed to the kernel, in nanoseconds of
+length, period and offset from the first request, in seconds (length 0: none), and the size of a response's body. asyncio
+on epoll, one thread. The log is CSV, written at SIGTERM: when each request was read and when its answer was handed to the kernel, in nanoseconds of
 CLOCK_MONOTONIC.
 """
 
@@ -13,9 +13,6 @@ import signal
 import socket
 import sys
 import time
-
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
 
 def seconds(text):
     for unit, factor in (("us", 1e-6), ("ms", 1e-3), ("s", 1.0)):
@@ -44,8 +41,9 @@ def law_of(text, draw):
 
 
 class Server:
-    def __init__(self, law, stall, loop):
+    def __init__(self, law, stall, body_bytes, loop):
         self.law, self.stall, self.loop, self.log = law, stall, loop, []
+        self.response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % body_bytes + b"x" * body_bytes
 
     def first(self):
         length, period, offset = self.stall
@@ -85,19 +83,21 @@ class Exchange(asyncio.Protocol):
                 self.answer(entry)
 
     def answer(self, entry):
-        self.transport.write(ANSWER)
+        self.transport.write(self.server.response)
         entry[1] = time.monotonic_ns()
 
 
-async def main(port, log, law, seed, length, period, offset):
+async def main(port, log, law, seed, length, period, offset, body_bytes):
     loop = asyncio.get_running_loop()
-    server = Server(law_of(law, random.Random(int(seed))), tuple(map(float, (length, period, offset))), loop)
+    stall = tuple(map(float, (length, period, offset)))
+    server = Server(law_of(law, random.Random(int(seed))), stall, int(body_bytes), loop)
     listener = socket.create_server(("", int(port)), backlog=4096)
     await loop.create_server(lambda: Exchange(server), sock=listener, backlog=4096)
     end = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, end.set)
     gc.freeze()
     gc.disable()
+    print("listening", flush=True)
     await end.wait()
     with open(log, "w") as file:
         file.writelines(f"{arrived},{written}\n" for arrived, written in server.log)

@@ -6,7 +6,11 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what whoever runs this wants")]
 
+mod capture;
 mod cases;
 mod lab;
+mod network;
 mod oracle;
+mod peers;
 mod plan;
+mod starvation;
