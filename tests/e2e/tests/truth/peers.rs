@@ -26,7 +26,7 @@ struct Peer {
     /// The program, or the variable that names it.
     program: &'static str,
     variable: &'static str,
-    /// URL for `{}`, seconds for `{s}`.
+    /// URL for `{}`, without its last slash for `{origin}`, seconds for `{s}`.
     flags: &'static str,
     /// How to ask for the version.
     version: &'static str,
@@ -86,7 +86,7 @@ const PEERS: [Peer; 7] = [
         name: "locust",
         program: "locust",
         variable: "LOCUST",
-        flags: "--headless -u 50 -r 50 -t {s}s -f load.py --csv out -H {}",
+        flags: "--headless -u 50 -r 50 -t {s}s -f load.py --csv out -H {origin}",
         version: "--version",
         read: locust,
     },
@@ -165,6 +165,7 @@ impl Peer {
         let folder = tempfile::tempdir().expect("a folder");
         write(&folder.path().join("load.py"), LOCUSTFILE);
         let flags = self.flags.replace("{s}", &seconds.to_string()).replace("{}", url);
+        let flags = flags.replace("{origin}", url.trim_end_matches('/'));
         let mut command = Command::new(program);
         command.current_dir(folder.path()).args(flags.split_whitespace());
         let mut process = Process::start(command, None);
