@@ -85,6 +85,10 @@ pub fn prepare(
     // RFC 9112 section 9.6: a request that says `Connection: close` is its connection's last.
     let asked = plan.connections.close_after.map(std::num::NonZero::get);
     let close_after = if http1::asks_to_close(&headers) { Some(1) } else { asked };
+    let last_request = match close_after {
+        Some(_) => last_request(plan, url, &headers)?,
+        None => None,
+    };
     let base = Settings {
         node: 0,
         shard: 0,
@@ -92,6 +96,7 @@ pub fn prepare(
         routes: routes.into(),
         first_route: 0,
         request,
+        last_request,
         head_request: method == "HEAD",
         tls: None,
         connections: 0,
@@ -147,6 +152,21 @@ fn message(plan: &Plan, url: &Url, headers: &[(String, String)]) -> Result<Messa
     let head_size = bytes.len();
     bytes.append(&mut body.block());
     Ok(Message::repeating(bytes, head_size, head_size as u64 + body.size()))
+}
+
+/// The request of a connection's last exchange. RFC 9112 section 9.6: whoever will close says so, and then the target
+/// closes first and keeps the `TIME_WAIT`. A `Connection` header of the plan's own stands as it is.
+fn last_request(
+    plan: &Plan,
+    url: &Url,
+    headers: &[(String, String)],
+) -> Result<Option<Message>, http1::RequestError> {
+    if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection")) {
+        return Ok(None);
+    }
+    let mut headers = headers.to_vec();
+    headers.push(("Connection".to_owned(), "close".to_owned()));
+    message(plan, url, &headers).map(Some)
 }
 
 /// The path without its query, which may hold a secret.

@@ -133,6 +133,7 @@ mod shards {
             names: 1,
             routes: [target.address().into()].into(),
             first_route: 0,
+            last_request: None,
             request: Message::from(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
             head_request: false,
             tls,

@@ -91,6 +91,7 @@ fn settings(row: Row) -> Settings {
         names: 1,
         routes: [SocketAddr::from((Ipv4Addr::LOCALHOST, 80)).into()].into(),
         first_route: 0,
+        last_request: None,
         request: b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into(),
         head_request: false,
         tls: None,

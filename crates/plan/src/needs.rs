@@ -25,6 +25,8 @@ pub struct Needs {
 
 /// Descriptors of the program itself: standard streams, runtime, signals, control socket, reports.
 const DESCRIPTORS_BASE: u64 = 24;
+/// Descriptors of a shard beside its open connections, for those that wait for the target to close them.
+const DESCRIPTORS_LEAVING: u64 = 64;
 /// Descriptors of a shard: ring or epoll, timer, wake-up.
 const DESCRIPTORS_PER_SHARD: u64 = 4;
 /// How long Linux keeps a closed connection's port (`TCP_TIMEWAIT_LEN`).
@@ -57,6 +59,10 @@ impl Plan {
             Load::Closed(_) => cap.min(self.users_here().max(1)),
         };
         let open = u64::from(connections);
+        let leaving = match self.connections.close_after {
+            Some(_) => open.min(u64::from(shards) * DESCRIPTORS_LEAVING),
+            None => 0,
+        };
         let rate = self.highest_rate_here();
         let response_ns_at_cap = rate.map(|rate| {
             let ns = u128::from(connections) * 1_000_000_000_000_000 / u128::from(rate.as_micro().max(1));
@@ -72,7 +78,7 @@ impl Plan {
         Needs {
             connections,
             response_ns_at_cap,
-            descriptors: Needs::descriptors_beside_connections(shards) + open,
+            descriptors: Needs::descriptors_beside_connections(shards) + open + leaving,
             ports: open.saturating_add(self.closed_within_time_wait()),
             memory_bytes,
         }

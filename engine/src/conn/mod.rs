@@ -9,7 +9,9 @@
 //!     ▲                     │ Connected, TLS                ▲ │ request      │ response
 //!     │                     ▼                   established │ ▼              │ (keep-alive)
 //!     │                 Handshaking ────────────────────────┘ Busy ──────────┘
-//!     └───────────── close, from every state ────────────────────────────────
+//!     │                                                        │ last response, the peer will close
+//!     │                                                        ▼
+//!     └───────────── close, from every state ◄──────────── Leaving
 //! ```
 
 mod failure;
@@ -51,6 +53,8 @@ pub(crate) enum State {
         /// Which.
         exchange: ExchangeId,
     },
+    /// Its last response said that the peer will close; the peer has not yet.
+    Leaving,
 }
 
 /// One place in the connection table.

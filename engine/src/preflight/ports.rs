@@ -1,7 +1,8 @@
 //! Local ports: whether there are enough for the connections that are open, and for those closed a while ago.
 //!
 //! What it is: a part of the pre-flight. Whoever closes a connection first keeps its port in `TIME_WAIT` for a minute;
-//! with `--close-after` that is the engine.
+//! with `--close-after` the engine asks the target to,
+//! unless a header of the plan says otherwise.
 //! What it is not: the plan's own estimate, which knows neither the kernel's reuse of ports nor its limit on them.
 
 use std::net::IpAddr;
@@ -44,7 +45,7 @@ impl Flight<'_> {
             Some(TimeWaitReuse::Loopback) => self.is_loopback(),
             Some(TimeWaitReuse::Never) => false,
         };
-        let by_engine = !self.asks_to_close();
+        let by_engine = !self.lets_the_target_close();
         if resting > ports && !reused && by_engine {
             let what = format!(
                 "{} closed within a minute each hold a port for 60 s",
@@ -82,6 +83,12 @@ impl Flight<'_> {
             .map(|header| (header.name().to_owned(), header.value().to_owned()))
             .collect();
         http1::asks_to_close(&headers)
+    }
+
+    /// Whether the last request of a connection asks the target to close it. The engine adds that to every request
+    /// that has no `Connection` header of its own.
+    fn lets_the_target_close(&self) -> bool {
+        self.asks_to_close() || !self.plan.request.headers.iter().any(|header| header.is("connection"))
     }
 
     /// After how many requests a connection is closed, if ever.

@@ -169,9 +169,14 @@ fn more_connections_than_ports_are_refused() {
     assert!(refused.contains("ip_local_port_range=\"1024 65535\"") && refused.ends_with("--connections 100"));
 }
 
+/// A header by which the engine, not the target, closes connections.
+fn keeping() -> Vec<Header> {
+    vec![Header::parse("Connection: keep-alive").expect("a header")]
+}
+
 #[test]
 fn churn_is_refused_only_where_it_certainly_runs_out_of_ports() {
-    let churn = || Draft { close_after: Some(1), ..draft() };
+    let churn = || Draft { headers: keeping(), close_after: Some(1), ..draft() };
     let rest = |reuse| Facts { time_wait_reuse: reuse, ..roomy() };
     let (never, always, loopback) =
         (Some(TimeWaitReuse::Never), Some(TimeWaitReuse::Always), Some(TimeWaitReuse::Loopback));
@@ -212,12 +217,32 @@ fn churn_counts_what_the_plan_really_closes() {
     let never = Facts { time_wait_reuse: Some(TimeWaitReuse::Never), ..roomy() };
     let rows = [
         // 28,232 ports; 1,000/s for two minutes.
-        (Draft { close_after: Some(2), ..draft() }, true),
-        (Draft { close_after: Some(3), ..draft() }, false),
-        (Draft { close_after: Some(1), duration_ns: Some(28_000_000_000), ..draft() }, false),
-        (Draft { close_after: Some(1), count: Some(20_000), duration_ns: None, ..draft() }, false),
-        (Draft { close_after: Some(1), share: plan::Share::new(1, 4).expect("a share"), ..draft() }, false),
-        (Draft { close_after: Some(1), users: Some(10), rate: None, ..draft() }, false),
+        (Draft { headers: keeping(), close_after: Some(2), ..draft() }, true),
+        (Draft { headers: keeping(), close_after: Some(3), ..draft() }, false),
+        (
+            Draft { headers: keeping(), close_after: Some(1), duration_ns: Some(28_000_000_000), ..draft() },
+            false,
+        ),
+        (
+            Draft {
+                headers: keeping(),
+                close_after: Some(1),
+                count: Some(20_000),
+                duration_ns: None,
+                ..draft()
+            },
+            false,
+        ),
+        (
+            Draft {
+                headers: keeping(),
+                close_after: Some(1),
+                share: plan::Share::new(1, 4).expect("a share"),
+                ..draft()
+            },
+            false,
+        ),
+        (Draft { headers: keeping(), close_after: Some(1), users: Some(10), rate: None, ..draft() }, false),
     ];
     for (draft, refused) in rows {
         let shown = format!("{draft:?}");
@@ -230,7 +255,7 @@ fn a_short_peak_is_noted_but_not_taken_for_a_minute_of_it() {
     let never = Facts { time_wait_reuse: Some(TimeWaitReuse::Never), ..roomy() };
     let peak = |text: &str| {
         let stages = Some(plan::parse_stages(text).expect(text));
-        Draft { stages, rate: None, duration_ns: None, close_after: Some(1), ..draft() }
+        Draft { stages, rate: None, duration_ns: None, headers: keeping(), close_after: Some(1), ..draft() }
     };
     assert_eq!(checked(peak("5s:4000,5s:0,100s:0"), 100, &never), Ok(Vec::new()), "20,000 closes in all");
     let twice = peak("5s:4000,5s:0,100s:0,5s:4000,5s:0");
@@ -260,7 +285,14 @@ fn the_busiest_minute_counts_wherever_it_lies() {
     ] {
         let shown = format!("{phases:?}");
         let stages = Some(schedule::Profile::new(phases).expect("a profile"));
-        let ramp = Draft { stages, rate: None, duration_ns: None, close_after: Some(1), ..draft() };
+        let ramp = Draft {
+            stages,
+            rate: None,
+            duration_ns: None,
+            headers: keeping(),
+            close_after: Some(1),
+            ..draft()
+        };
         let refused = message(checked(ramp, 100, &never));
         assert!(refused.starts_with("29,4"), "{shown}: {refused}");
     }
@@ -270,8 +302,11 @@ fn the_busiest_minute_counts_wherever_it_lies() {
 fn a_request_that_asks_to_close_is_noted_because_the_target_closes_first() {
     let never = Facts { time_wait_reuse: Some(TimeWaitReuse::Never), ..roomy() };
     let closing = Draft { headers: vec![Header::parse("Connection: close").expect("a header")], ..draft() };
-    let notes = checked(closing, 100, &never).expect("not certain");
-    assert!(notes[0].contains("if the engine closes them before the target does"), "{notes:?}");
+    // Where the plan closes connections, the engine asks for it itself.
+    for draft in [closing, Draft { close_after: Some(1), ..draft() }] {
+        let notes = checked(draft, 100, &never).expect("not certain");
+        assert!(notes[0].contains("if the engine closes them before the target does"), "{notes:?}");
+    }
 }
 
 #[test]

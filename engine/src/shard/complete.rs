@@ -39,6 +39,15 @@ impl<I: Io> Shard<I> {
         let connection = &mut self.connections[conn.index as usize];
         let recorder = &mut self.recorders[usize::from(self.now < self.origin)];
         recorder.bytes_received(u64::from(lent.len));
+        if connection.state == State::Leaving {
+            // TLS says goodbye, or hands out tickets; in plain text nothing is due any more.
+            let is_plain = matches!(connection.stack, Stack::Plain);
+            self.io.release(lent);
+            if is_plain {
+                self.break_off(conn, ErrorClass::Desync);
+            }
+            return;
+        }
         connection.discarding = connection.discarding.saturating_sub(u64::from(lent.len));
         let bytes = self.io.bytes(&lent);
         let delivery = connection.stack.receive(&mut connection.machine, bytes);
@@ -73,7 +82,7 @@ impl<I: Io> Shard<I> {
             }
             (State::Busy { exchange }, Delivery::Response(response)) => {
                 self.exchanges.note_first_byte(exchange, self.now);
-                self.responded(conn, exchange, response);
+                self.responded(conn, exchange, response, false);
             }
             (State::Handshaking { .. }, Delivery::Nothing) => {
                 self.flush(conn);
@@ -82,7 +91,7 @@ impl<I: Io> Shard<I> {
             (State::Idle, Delivery::Nothing) => self.flush(conn),
             (_, Delivery::Failed(class)) => self.break_off(conn, class),
             (_, Delivery::Response(_)) => self.break_off(conn, ErrorClass::Desync),
-            (State::Vacant | State::Connecting { .. }, Delivery::Nothing) => {}
+            (State::Vacant | State::Connecting { .. } | State::Leaving, Delivery::Nothing) => {}
         }
     }
 
@@ -99,8 +108,8 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// A whole response has come.
-    fn responded(&mut self, conn: ConnId, id: ExchangeId, response: Response) {
+    /// A whole response has come; `ended` tells that the peer has closed behind it.
+    fn responded(&mut self, conn: ConnId, id: ExchangeId, response: Response, ended: bool) {
         let now = self.now;
         let exchange = self.exchanges.finish(id);
         let response_ns = now.nanos_since(exchange.intended);
@@ -122,7 +131,12 @@ impl<I: Io> Shard<I> {
         let spent = self.settings.close_after.is_some_and(|most| connection.served >= most)
             || connection.stack.is_sending();
         if spent || !response.keep_alive {
-            self.close(conn);
+            // A peer that goes on after the last request said `close` will not close by itself.
+            if response.keep_alive || ended {
+                self.close(conn);
+            } else {
+                self.leave(conn);
+            }
             self.open_for_waiting();
         } else {
             self.flush(conn);
@@ -215,14 +229,14 @@ impl<I: Io> Shard<I> {
         match connection.state {
             State::Busy { exchange } => match connection.finish_stream() {
                 Delivery::Response(response) => {
-                    self.responded(conn, exchange, Response { keep_alive: false, ..response });
+                    self.responded(conn, exchange, Response { keep_alive: false, ..response }, true);
                 }
                 Delivery::Failed(class) => self.break_off(conn, class),
                 Delivery::Nothing => self.break_off(conn, ErrorClass::ClosedEarly),
             },
             State::Handshaking { .. } => self.break_off(conn, ErrorClass::TlsClosed),
             State::Connecting { .. } => self.break_off(conn, ErrorClass::ConnectReset),
-            State::Idle | State::Vacant => self.break_off(conn, ErrorClass::ClosedEarly),
+            State::Idle | State::Vacant | State::Leaving => self.break_off(conn, ErrorClass::ClosedEarly),
         }
     }
 
@@ -232,6 +246,12 @@ impl<I: Io> Shard<I> {
         let connection = &mut self.connections[conn.index as usize];
         match connection.state {
             State::Vacant => return,
+            State::Leaving => {
+                if class == ErrorClass::Desync {
+                    self.recorders[usize::from(now < self.origin)].unsolicited();
+                }
+                return self.left(conn);
+            }
             State::Busy { exchange } => {
                 let exchange = self.exchanges.finish(exchange);
                 let response_ns = now.nanos_since(exchange.intended);

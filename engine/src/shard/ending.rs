@@ -20,6 +20,7 @@ impl<I: Io> Shard<I> {
             // The generator was stopped; answers that came in time may lie in the kernel still.
             return;
         }
+        self.expire_leaving();
         while let Some((_, exchange)) = self.exchanges.oldest() {
             if !self.has_expired(exchange.intended) {
                 break;
@@ -186,6 +187,10 @@ impl<I: Io> Shard<I> {
             let id = connection.id;
             match connection.state {
                 State::Vacant => continue,
+                State::Leaving => {
+                    self.left(id);
+                    continue;
+                }
                 State::Connecting { .. } | State::Handshaking { .. } => self.pool.opened(),
                 State::Idle | State::Busy { .. } => {}
             }

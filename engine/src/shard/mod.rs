@@ -24,6 +24,7 @@ pub mod workload;
 
 mod complete;
 mod ending;
+mod leaving;
 mod release;
 mod settings;
 mod waiting;
@@ -42,6 +43,7 @@ pub use settings::{FailStatus, Settings, TlsSettings};
 use crate::conn::{Connection, Pool};
 use crate::io::{ConnId, Io, PreparedId, Wait};
 use exchange::ExchangeTable;
+use leaving::Leaving;
 use link::{Command, Link, Report};
 use pacing::{COALESCE_NS, LONGEST_SLEEP_NS, Pacing, Smoother};
 use waiting::WaitingQueue;
@@ -97,6 +99,9 @@ pub struct Shard<I: Io> {
     /// Connects under way, oldest first; entries of finished ones are skipped when they come up.
     opening: VecDeque<(ConnId, Timestamp)>,
     request: PreparedId,
+    /// The request of a connection's last exchange; often the same.
+    last_request: PreparedId,
+    leaving: Leaving,
     /// The route of the next connection.
     route: usize,
     /// What counts, and what belongs to the warm-up.
@@ -141,6 +146,8 @@ impl<I: Io> Shard<I> {
     pub fn new(mut io: I, settings: Settings, workload: Workload, link: Link) -> Self {
         let limits = settings.driver_limits();
         let request = io.prepare_message(settings.request.clone());
+        let last_request =
+            settings.last_request.clone().map_or(request, |message| io.prepare_message(message));
         let now = io.now();
         let connections = (0..limits.connections)
             .map(|index| Connection::vacant(index, settings.response_limits))
@@ -157,6 +164,8 @@ impl<I: Io> Shard<I> {
             waiting: WaitingQueue::new(settings.waiting_capacity),
             opening: VecDeque::with_capacity(2 * limits.connections as usize),
             request,
+            last_request,
+            leaving: Leaving::new(),
             route: settings.first_route % settings.routes.len(),
             recorders: [recorder(false), recorder(true)],
             reserve: (0..2).map(|_| Box::new(Snapshot::new(settings.names))).collect(),

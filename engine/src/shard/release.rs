@@ -98,9 +98,11 @@ impl<I: Io> Shard<I> {
     pub(super) fn begin(&mut self, conn: ConnId, arrival: Waiting) {
         let now = self.now;
         let connection = &mut self.connections[conn.index as usize];
+        let is_last = self.settings.is_last(connection.served);
+        let message = self.settings.message(connection.served);
         let encrypted = match &mut connection.stack {
             Stack::Plain => Ok(()),
-            Stack::Tls(stack) => stack.begin(&self.settings.request),
+            Stack::Tls(stack) => stack.begin(message),
         };
         if encrypted.is_err_and(tls::TlsError::is_retryable) {
             return self.begin_elsewhere(conn, arrival);
@@ -121,7 +123,9 @@ impl<I: Io> Shard<I> {
         match (&connection.stack, encrypted) {
             (_, Err(error)) => self.break_off(conn, crate::conn::of_tls(error)),
             (Stack::Tls(_), Ok(())) => self.flush(conn),
-            (Stack::Plain, Ok(())) => self.io.send(conn, self.request),
+            (Stack::Plain, Ok(())) => {
+                self.io.send(conn, if is_last { self.last_request } else { self.request })
+            }
         }
     }
 
@@ -140,7 +144,7 @@ impl<I: Io> Shard<I> {
     pub(super) fn flush(&mut self, conn: ConnId) {
         let connection = &mut self.connections[conn.index as usize];
         let Stack::Tls(stack) = &mut connection.stack else { return };
-        let gathered = stack.gather(&self.settings.request);
+        let gathered = stack.gather(self.settings.message(connection.served));
         if let Some(bytes) = stack.take_outgoing() {
             self.io.send_owned(conn, bytes);
         }
@@ -182,6 +186,11 @@ impl<I: Io> Shard<I> {
                 // The next turn tries again.
                 Err(TABLE_FULL) => return,
                 Err(_) => {
+                    if self.close_leaving() {
+                        // What they held is free when the driver has closed them: the next turn tries again.
+                        self.unfinished_turn = true;
+                        return;
+                    }
                     let Some(arrival) = self.waiting.pop() else { return };
                     self.drop_arrival(arrival.user, arrival.warmup, DropReason::LocalResource);
                 }

@@ -23,6 +23,9 @@ pub struct Settings {
     pub first_route: usize,
     /// The request, as it goes on the wire.
     pub request: Message,
+    /// The request in its last form, which asks the target to close the connection behind it; `None` where `request`
+    /// says so itself, or must not.
+    pub last_request: Option<Message>,
     /// Whether the request is HEAD, whose response has no body (RFC 9110 section 9.3.2).
     pub head_request: bool,
     /// TLS around it.
@@ -93,6 +96,21 @@ pub struct TlsSettings {
 }
 
 impl Settings {
+    /// Whether a connection that has served so many exchanges closes behind the next one.
+    #[inline]
+    pub fn is_last(&self, served: u64) -> bool {
+        self.close_after.is_some_and(|most| served + 1 >= most)
+    }
+
+    /// The request for a connection that has served so many exchanges.
+    #[inline]
+    pub fn message(&self, served: u64) -> &Message {
+        match &self.last_request {
+            Some(last) if self.is_last(served) => last,
+            _ => &self.request,
+        }
+    }
+
     /// What the driver must hold. Its table has twice the places of the cap, because a closed connection
     /// keeps its place until the kernel has let go of it.
     pub fn driver_limits(&self) -> Limits {

@@ -89,6 +89,7 @@ impl Lab {
                 names: 1,
                 routes: [address().into()].into(),
                 first_route: 0,
+                last_request: None,
                 request: request.to_vec().into(),
                 head_request: false,
                 tls: None,

@@ -126,6 +126,30 @@ fn each_source_has_all_ports_for_itself() {
 }
 
 #[test]
+fn the_target_closes_first_and_keeps_the_time_wait() {
+    let _hold = among_others();
+    // 16 local ports, of which the built-in target takes one, and none is taken again while it is in TIME_WAIT.
+    let few_ports = "ip link set lo up && echo 40000 40015 > /proc/sys/net/ipv4/ip_local_port_range && echo 0 > \
+                     /proc/sys/net/ipv4/tcp_tw_reuse";
+    for (driver, load) in
+        [("uring", "--users 6 -n 3000"), ("epoll", "--users 6 -n 3000"), ("uring", "--tps 400 -d 1s")]
+    {
+        let engine = Engine::patient(load).args("--close-after 1 -c 6 --io").arg(driver);
+        let outcome = in_own_world(engine, "--net --mount", few_ports).run().expect(0);
+        let audit = outcome.audit();
+        assert_eq!((audit.ok, audit.dropped()), (audit.scheduled, 0), "{}", outcome.told());
+        assert_eq!(count(outcome.summary(), "/connections/connects"), audit.ok, "{}", outcome.told());
+    }
+    // A plan that tells the target to keep connections has them closed by the engine, and runs out of ports: the
+    // generator's shortage, no error of the target.
+    let engine =
+        Engine::patient("--users 6 -n 100 --close-after 1 -c 6 -H Connection:keep-alive --timeout 1s");
+    let outcome = in_own_world(engine, "--net --mount", few_ports).run().expect(12);
+    let dropped = count(outcome.summary(), "/audit/dropped/local_resource");
+    assert!(dropped > 0 && outcome.audit().failed() == 0, "{}", outcome.told());
+}
+
+#[test]
 fn unix_sockets_are_loaded_like_addresses() {
     let _hold = among_others();
     let folder = tempfile::tempdir().expect("a folder");
