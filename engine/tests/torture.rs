@@ -75,6 +75,7 @@ fn settings(case: Case, address: SocketAddr) -> Settings {
         names: 1,
         routes: [address.into()].into(),
         first_route: 0,
+        last_request: None,
         request: b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into(),
         head_request: false,
         tls: None,

@@ -124,7 +124,7 @@ impl<I: Io> Shard<I> {
             (_, Err(error)) => self.break_off(conn, crate::conn::of_tls(error)),
             (Stack::Tls(_), Ok(())) => self.flush(conn),
             (Stack::Plain, Ok(())) => {
-                self.io.send(conn, if is_last { self.last_request } else { self.request })
+                self.io.send(conn, if is_last { self.last_request } else { self.request });
             }
         }
     }
