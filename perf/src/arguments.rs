@@ -21,9 +21,17 @@ pub(crate) enum Command {
     ClosedLoop(Options),
     /// CPU per request over TLS 1.3 (nginx): engine and peers
     Tls(Options),
-    /// How well 20,000 requests per second are kept, and at what cost: engine and oha
+    /// How well 20,000 and 50,000 requests per second are kept, and at what cost: engine, oha, hey
     Schedule(Options),
-    /// All tables
+    /// CPU per request by connections, from 1 to 1,024: engine and peers
+    Sweep(Options),
+    /// CPU per request with responses of 1 KiB and 64 KiB: engine and peers
+    Sizes(Options),
+    /// CPU per request with a connection for each: engine and peers
+    Churn(Options),
+    /// Throughput per core with 1, 2 and more cores: engine and wrk
+    Scaling(Options),
+    /// All tables, and a tally of them
     All(Options),
     /// Run one baseline against a target and print what it measured; `perf` starts itself so
     #[command(hide = true)]
@@ -42,12 +50,12 @@ pub(crate) struct Options {
     /// A check that everything works, in under a minute: one round of one second
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     pub(crate) quick: bool,
-    /// Connections of every client
+    /// Connections of every client (those of the sweep are its own; for scaling, of each core)
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) connections: u32,
-    /// Rate of the schedule table, in requests per second
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) rate: u32,
+    /// Rates of the schedule table, in requests per second
+    #[arg(long, default_values_t = [20_000, 50_000], value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate: Vec<u32>,
     /// The client's core [default: the last one]
     #[arg(long)]
     pub(crate) core: Option<usize>,

@@ -11,7 +11,9 @@ use std::process::{Command, Stdio};
 
 use clock::{Clock, OsClock};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Signal, getrlimit, pidfd_open, pidfd_send_signal, setrlimit,
+};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -48,11 +50,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a program on one core. `name` tells the files of its output apart.
+    /// Starts a program on these cores. `name` tells the files of its output apart.
     pub(crate) fn start(
         program: &Path,
         arguments: &[String],
-        core: usize,
+        cores: &[usize],
         scratch: &Path,
         name: &str,
     ) -> Result<Self, PerfError> {
@@ -70,7 +72,7 @@ impl Running {
             }
         }
         let started_ns = now_ns();
-        let child = on_core(core, || command.spawn())?
+        let child = on_cores(cores, || command.spawn())?
             .map_err(|source| PerfError::Start { program: program.to_path_buf(), source })?;
         let pid = Pid::from_child(&child);
         // std's handle is not used again: `finish` reaps the process, and with it takes its CPU time.
@@ -175,20 +177,30 @@ pub(crate) fn now_ns() -> u64 {
     OsClock.now().as_nanos()
 }
 
-/// Does something with this thread on one core. Processes and threads begun meanwhile stay on it.
-pub(crate) fn on_core<T>(core: usize, work: impl FnOnce() -> T) -> Result<T, PerfError> {
+/// Does something with this thread on some cores. Processes and threads begun meanwhile stay on them.
+pub(crate) fn on_cores<T>(cores: &[usize], work: impl FnOnce() -> T) -> Result<T, PerfError> {
     let before = sched_getaffinity(None).map_err(PerfError::system("sched_getaffinity"))?;
-    pin(core)?;
+    pin(cores)?;
     let result = work();
     sched_setaffinity(None, &before).map_err(PerfError::system("sched_setaffinity"))?;
     Ok(result)
 }
 
-/// Keeps this thread on one core.
-pub(crate) fn pin(core: usize) -> Result<(), PerfError> {
-    let mut cores = CpuSet::new();
-    cores.set(core);
-    sched_setaffinity(None, &cores).map_err(PerfError::system("sched_setaffinity: is this one of our cores?"))
+/// Keeps this thread on these cores.
+pub(crate) fn pin(cores: &[usize]) -> Result<(), PerfError> {
+    let mut set = CpuSet::new();
+    for core in cores {
+        set.set(*core);
+    }
+    sched_setaffinity(None, &set).map_err(PerfError::system("sched_setaffinity: is this one of our cores?"))
+}
+
+/// Raises the number of files that we and those whom we start may open to what the machine allows.
+pub(crate) fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Refused, it leaves the limit as it was; a client that lacks descriptors says so.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// The cores that this process may use.
@@ -205,7 +217,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let core = cores().unwrap()[0];
         let arguments = ["-c".to_owned(), script.to_owned()];
-        Running::start(Path::new("/bin/sh"), &arguments, core, scratch.path(), "sh")
+        Running::start(Path::new("/bin/sh"), &arguments, &[core], scratch.path(), "sh")
             .unwrap()
             .finish(limit_ns)
             .unwrap()

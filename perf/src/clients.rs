@@ -13,6 +13,9 @@ use crate::baselines::Kind;
 use crate::child::{Ended, Running};
 use crate::programs::Programs;
 
+/// Requests for each second of a run, where a client takes a count only.
+const CHURN_PER_SECOND: u32 = 10_000;
+
 /// What all clients of a table are to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
@@ -22,6 +25,8 @@ pub(crate) struct Load {
     pub(crate) seconds: u32,
     /// Requests per second; `None` is a closed loop at saturation.
     pub(crate) rate: Option<u32>,
+    /// Every request on a connection of its own.
+    pub(crate) is_churn: bool,
 }
 
 impl Load {
@@ -44,6 +49,7 @@ pub(crate) enum What {
     Wrk,
     H2load,
     Oha { corrected: bool },
+    Hey,
 }
 
 /// A client that can be run.
@@ -73,17 +79,18 @@ impl Client {
             What::Wrk => programs.wrk.clone(),
             What::H2load => programs.h2load.clone(),
             What::Oha { .. } => programs.oha.clone(),
+            What::Hey => programs.hey.clone(),
         }?;
         Some(Self { name: name.to_owned(), what, program })
     }
 
-    /// Runs it once, on its core, to its end.
-    pub(crate) fn run(&self, load: &Load, core: usize, scratch: &Path) -> Result<Run, String> {
+    /// Runs it once, on its cores, to its end.
+    pub(crate) fn run(&self, load: &Load, cores: &[usize], scratch: &Path) -> Result<Run, String> {
         let report_path = scratch.join("report.json");
         // A report of an earlier run must not be taken for this one's.
         let _ = std::fs::remove_file(&report_path);
-        let arguments = self.arguments(load, core, &report_path);
-        let running = Running::start(&self.program, &arguments, core, scratch, "client");
+        let arguments = self.arguments(load, cores, &report_path);
+        let running = Running::start(&self.program, &arguments, cores, scratch, "client");
         let ended = running
             .and_then(|running| running.finish(load.limit_ns()))
             .map_err(|error: PerfError| error.to_string())?;
@@ -100,33 +107,54 @@ impl Client {
         if is_done && !ended.overran { Ok(Run { ended, report }) } else { Err(last_words(&ended)) }
     }
 
-    fn arguments(&self, load: &Load, core: usize, report: &Path) -> Vec<String> {
-        let (url, seconds, connections) = (load.url(), load.seconds, load.connections);
+    fn arguments(&self, load: &Load, cores: &[usize], report: &Path) -> Vec<String> {
+        let (url, seconds, connections, threads) = (load.url(), load.seconds, load.connections, cores.len());
+        let only_if = |wanted: bool, text: &'static str| if wanted { text } else { "" };
         let line = match self.what {
             What::Baseline(kind) => {
-                let own = if kind.is_runtime() { "" } else { "baseline " };
+                let own = only_if(!kind.is_runtime(), "baseline ");
                 format!("{own}{} {} {connections} {seconds}", kind.name(), load.address)
             }
             What::Engine { io, pacing } => {
+                let close = only_if(load.is_churn, "--close-after 1 ");
                 let load = match load.rate {
                     Some(rate) => format!("--tps {rate} --connections {connections}"),
                     None => format!("--users {connections}"),
                 };
+                let cores: Vec<String> = cores.iter().map(|core| format!("{core}-{core}")).collect();
                 format!(
-                    "{url} {load} --duration {seconds}s --cores {core}-{core} --io {io} --pacing {pacing} --insecure --quiet"
+                    "{url} {load} {close}--duration {seconds}s --cores {} --io {io} --pacing {pacing} --insecure --quiet",
+                    cores.join(",")
                 )
             }
-            What::Wrk => format!("-t1 -c{connections} -d{seconds}s {url}"),
-            What::H2load => format!("--h1 -t1 -c{connections} -D{seconds} {url}"),
+            What::Wrk => format!("-t{threads} -c{connections} -d{seconds}s {url}"),
+            // With a duration it does not come to its end when the target closes connections.
+            What::H2load if load.is_churn => {
+                format!("--h1 -t{threads} -c{connections} -n{} {url}", seconds * CHURN_PER_SECOND)
+            }
+            What::H2load => format!("--h1 -t{threads} -c{connections} -D{seconds} {url}"),
             What::Oha { corrected } => {
                 let rate = load.rate.map_or_else(String::new, |rate| format!("-q {rate} "));
-                let correction = if corrected { "--latency-correction " } else { "" };
+                let correction = only_if(corrected, "--latency-correction ");
+                let close = only_if(load.is_churn, "--disable-keepalive ");
                 format!(
-                    "-c {connections} -z {seconds}s {rate}{correction}--insecure --no-tui --output-format json {url}"
+                    "-c {connections} -z {seconds}s {rate}{correction}{close}--insecure --no-tui --output-format json {url}"
                 )
+            }
+            What::Hey => {
+                // Its rate is that of one worker.
+                let rate = load.rate.map_or_else(String::new, |rate| {
+                    format!("-q {} ", f64::from(rate) / f64::from(connections))
+                });
+                let close = only_if(load.is_churn, "-disable-keepalive ");
+                format!("-cpus {threads} -c {connections} -z {seconds}s {rate}{close}{url}")
             }
         };
         let mut arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        if load.is_churn && matches!(self.what, What::Wrk | What::H2load) {
+            // They have no flag for it, but do as the target does, which obeys this field.
+            arguments.splice(0..0, ["-H".to_owned(), "Connection: close".to_owned()]);
+        }
         if matches!(self.what, What::Engine { .. }) {
             // A path may hold blanks.
             arguments.extend(["--json".to_owned(), report.display().to_string()]);
@@ -180,12 +208,12 @@ mod tests {
 
     fn load(is_tls: bool, rate: Option<u32>) -> Load {
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
-        Load { address, is_tls, connections: 64, seconds: 3, rate }
+        Load { address, is_tls, connections: 64, seconds: 3, rate, is_churn: false }
     }
 
     fn line(what: What, load: &Load) -> String {
         let client = Client { name: String::new(), what, program: PathBuf::new() };
-        client.arguments(load, 1, Path::new("a report.json")).join(" ")
+        client.arguments(load, &[1], Path::new("a report.json")).join(" ")
     }
 
     #[test]
@@ -221,6 +249,34 @@ mod tests {
         ] {
             assert_eq!(line(what, &load(is_tls, rate)), wanted);
         }
+    }
+
+    #[test]
+    fn churn_rates_and_cores_are_asked_for_in_each_ones_own_words() {
+        let churn = Load { is_churn: true, ..load(false, None) };
+        let engine = What::Engine { io: "uring", pacing: "sleep" };
+        for (what, load, wanted) in [
+            (What::Wrk, &churn, "-H Connection: close -t1 -c64 -d3s http://127.0.0.1:8080/"),
+            (What::H2load, &churn, "-H Connection: close --h1 -t1 -c64 -n30000 http://127.0.0.1:8080/"),
+            (
+                What::Oha { corrected: false },
+                &churn,
+                "-c 64 -z 3s --disable-keepalive --insecure --no-tui --output-format json http://127.0.0.1:8080/",
+            ),
+            (What::Hey, &churn, "-cpus 1 -c 64 -z 3s -disable-keepalive http://127.0.0.1:8080/"),
+            (
+                engine,
+                &churn,
+                "http://127.0.0.1:8080/ --users 64 --close-after 1 --duration 3s --cores 1-1 --io uring \
+                 --pacing sleep --quiet --json a report.json",
+            ),
+            (What::Hey, &load(false, Some(20_000)), "-cpus 1 -c 64 -z 3s -q 312.5 http://127.0.0.1:8080/"),
+        ] {
+            assert_eq!(line(what, load), wanted);
+        }
+        let client = Client { name: String::new(), what: engine, program: PathBuf::new() };
+        let two = client.arguments(&load(false, None), &[0, 2], Path::new("r")).join(" ");
+        assert!(two.contains("--cores 0-0,2-2 "), "{two}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the figures depend on: kernel, processor, network settings, versions, and what else the machine is doing.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use clock::{rfc3339, wall_time};
 
@@ -38,9 +39,15 @@ pub(crate) fn describe(programs: &Programs) -> Vec<(String, String)> {
         ("oha", &programs.oha, "--version"),
         ("nginx", &programs.nginx, "-v"),
     ] {
-        let value = program.as_deref().map_or_else(|| "missing".to_owned(), |path| version(path, flag));
+        let value = program.as_deref().map_or_else(|| "missing".to_owned(), |path| version(path, &[flag]));
         facts.push((name.to_owned(), value));
     }
+    // hey has no flag for its version; the package has.
+    let hey = programs.hey.as_deref().map_or_else(
+        || "missing".to_owned(),
+        |_| format!("hey {}", version(Path::new("dpkg-query"), &["-W", "-f", "${Version}", "hey"])),
+    );
+    facts.push(("hey".to_owned(), hey));
     facts
 }
 

@@ -40,10 +40,14 @@ pub use error::PerfError;
 pub fn run() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Baseline(exercise) => baselines::run(&exercise),
-        Command::ClosedLoop(options) => tables::print(&options, tables::Choice::CLOSED_LOOP),
-        Command::Tls(options) => tables::print(&options, tables::Choice::TLS),
-        Command::Schedule(options) => tables::print(&options, tables::Choice::SCHEDULE),
-        Command::All(options) => tables::print(&options, tables::Choice::ALL),
+        Command::ClosedLoop(options) => tables::print(&options, &[tables::Name::ClosedLoop]),
+        Command::Sweep(options) => tables::print(&options, &[tables::Name::Sweep]),
+        Command::Sizes(options) => tables::print(&options, &[tables::Name::Sizes]),
+        Command::Churn(options) => tables::print(&options, &[tables::Name::Churn]),
+        Command::Tls(options) => tables::print(&options, &[tables::Name::Tls]),
+        Command::Schedule(options) => tables::print(&options, &[tables::Name::Schedule]),
+        Command::Scaling(options) => tables::print(&options, &[tables::Name::Scaling]),
+        Command::All(options) => tables::print(&options, tables::ALL),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -37,7 +37,7 @@ impl Nginx {
         let shown = |path: &Path| path.display().to_string();
         let arguments =
             ["-e", "stderr", "-p", &shown(&folder), "-c", &shown(&configuration)].map(str::to_owned);
-        let process = Running::start(program, &arguments, core, scratch, "nginx")?;
+        let process = Running::start(program, &arguments, &[core], scratch, "nginx")?;
         let nginx = Self { secure, plain, asked: Cell::new(0), process };
         nginx.await_ready(scratch)?;
         Ok(nginx)

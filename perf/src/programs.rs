@@ -14,7 +14,8 @@ use crate::arguments::Options;
 use crate::say;
 
 /// Debian's packages, and the programs by which their presence is known.
-const PACKAGES: &[(&str, &str)] = &[("wrk", "wrk"), ("nghttp2-client", "h2load"), ("nginx-light", "nginx")];
+const PACKAGES: &[(&str, &str)] =
+    &[("wrk", "wrk"), ("nghttp2-client", "h2load"), ("hey", "hey"), ("nginx-light", "nginx")];
 
 /// Where everything is, or why it is not.
 #[derive(Debug, Default)]
@@ -24,29 +25,34 @@ pub(crate) struct Programs {
     pub(crate) wrk: Option<PathBuf>,
     pub(crate) h2load: Option<PathBuf>,
     pub(crate) oha: Option<PathBuf>,
+    pub(crate) hey: Option<PathBuf>,
     pub(crate) nginx: Option<PathBuf>,
     /// What is missing from the tables, and why.
     pub(crate) notes: Vec<String>,
 }
 
 impl Programs {
-    /// Finds, installs, builds.
-    pub(crate) fn gather(options: &Options) -> Self {
+    /// Finds, installs, builds; the runtimes, which take long, only where they are wanted.
+    pub(crate) fn gather(options: &Options, wants_runtimes: bool) -> Self {
         let mut programs = Self::default();
         programs.engine = match &options.engine {
             Some(path) => Some(path.clone()),
             None => programs.noting(build("engine", "engine", &[])),
         };
-        programs.runtimes = programs.noting(build("perf", "runtimes", &["--features", "baselines"]));
+        if wants_runtimes {
+            programs.runtimes = programs.noting(build("perf", "runtimes", &["--features", "baselines"]));
+        }
         if !options.no_install {
             let installed = install_packages();
             programs.noting(installed);
         }
         programs.wrk = programs.noting(find("wrk"));
         programs.h2load = programs.noting(find("h2load"));
+        programs.hey = programs.noting(find("hey"));
         programs.nginx = programs.noting(find("nginx"));
-        let cache = programs
-            .runtimes
+        // Beside our own build: target/release/perf, target/perf-peers.
+        let own = std::env::current_exe().ok();
+        let cache = own
             .as_deref()
             .and_then(Path::parent)
             .and_then(Path::parent)
@@ -147,8 +153,10 @@ fn quietly(program: &str, arguments: &[&str]) -> Result<(), String> {
 }
 
 /// What a program says about its version, on either stream.
-pub(crate) fn version(program: &Path, flag: &str) -> String {
-    let Ok(output) = Command::new(program).arg(flag).output() else { return "does not start".to_owned() };
+pub(crate) fn version(program: &Path, arguments: &[&str]) -> String {
+    let Ok(output) = Command::new(program).args(arguments).output() else {
+        return "does not start".to_owned();
+    };
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     text.lines().next().unwrap_or("says nothing").trim().to_owned()

@@ -20,6 +20,7 @@ const CLIENTS: &[(&str, What)] = &[
     ("wrk", What::Wrk),
     ("h2load", What::H2load),
     ("oha", What::Oha { corrected: false }),
+    ("hey", What::Hey),
 ];
 
 const GOALS: &[Goal] = &[
@@ -43,9 +44,10 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
         connections: bench.options.connections,
         seconds: bench.options.seconds(),
         rate: None,
+        is_churn: false,
     };
     let clients = bench.clients(CLIENTS);
-    let samples = comparison::take(bench, &clients, &load, || {
+    let samples = comparison::take(bench, &clients, &load, &[bench.core], || {
         Ok(Reading { requests: responder.requests(), cpu_ns: responder.cpu_ns() })
     });
     let mut markdown = String::from("## Closed loop\n\n");
@@ -61,5 +63,10 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
     comparison::absolute(&mut markdown, &clients, &samples, "floor");
     comparison::relative(&mut markdown, &clients, &samples, GOALS);
     failures(&mut markdown, &samples.failures);
-    Ok(Table { name: "closed_loop", markdown, samples: comparison::to_json(&clients, &samples) })
+    Ok(Table {
+        name: "closed_loop",
+        markdown,
+        samples: comparison::to_json(&clients, &samples),
+        standings: Vec::new(),
+    })
 }

@@ -4,6 +4,8 @@
 //! nobody's start-up is left out, ours no more than a peer's. Where a client measures itself without its start-up,
 //! that stands beside it.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::{Bench, header, line, median, row, spread};
@@ -14,6 +16,9 @@ use crate::statistics::Spread;
 
 /// Fewer requests than this are no saturation, but something that went wrong.
 const REQUESTS_MIN: u64 = 1_000;
+
+/// Other people's load generators, as the tables call them.
+pub(super) const PEERS: &[&str] = &["wrk", "h2load", "oha", "hey"];
 
 /// What a target says about itself at one instant.
 #[derive(Copy, Clone, Debug)]
@@ -34,11 +39,11 @@ pub(super) struct Sample {
 
 impl Sample {
     #[expect(clippy::unnecessary_wraps, reason = "figures are optional; this one always stands")]
-    fn process_us(&self) -> Option<f64> {
+    pub(super) fn process_us(&self) -> Option<f64> {
         Some(self.run.ended.cpu_ns as f64 / 1e3 / self.requests as f64)
     }
 
-    fn own_us(&self) -> Option<f64> {
+    pub(super) fn own_us(&self) -> Option<f64> {
         self.run.own_cpu_us()
     }
 
@@ -48,11 +53,16 @@ impl Sample {
         (self.run.ended.cpu_ns + self.target_cpu_ns) as f64 * 100.0 / self.run.ended.wall_ns as f64
     }
 
-    fn switches(&self) -> f64 {
+    pub(super) fn switches(&self) -> f64 {
         self.run.ended.switches as f64 / self.requests as f64
     }
 
-    fn per_second(&self) -> f64 {
+    /// What a core that did nothing else would carry.
+    pub(super) fn per_cpu_second(&self) -> f64 {
+        self.requests as f64 * 1e9 / self.run.ended.cpu_ns as f64
+    }
+
+    pub(super) fn per_second(&self) -> f64 {
         self.requests as f64 * 1e9 / self.run.ended.wall_ns as f64
     }
 }
@@ -71,20 +81,32 @@ pub(super) fn take(
     bench: &Bench<'_>,
     clients: &[Client],
     load: &Load,
+    cores: &[usize],
     target: impl Fn() -> Result<Reading, PerfError>,
 ) -> Samples<Sample> {
     let names: Vec<String> = clients.iter().map(|client| client.name.clone()).collect();
     Samples::take(&names, bench.options.rounds(), |place| {
-        let read = || target().map_err(|error| error.to_string());
-        let before = read()?;
-        let run = clients[place].run(load, bench.core, bench.scratch)?;
-        let after = read()?;
-        let requests = after.requests - before.requests;
-        if requests < REQUESTS_MIN {
-            return Err(format!("only {requests} requests reached the target"));
-        }
-        Ok(Sample { requests, target_cpu_ns: after.cpu_ns - before.cpu_ns, run })
+        one(&clients[place], load, cores, bench.scratch, &target)
     })
+}
+
+/// One run of one client against a target that counts.
+pub(super) fn one(
+    client: &Client,
+    load: &Load,
+    cores: &[usize],
+    scratch: &Path,
+    target: impl Fn() -> Result<Reading, PerfError>,
+) -> Result<Sample, String> {
+    let read = || target().map_err(|error| error.to_string());
+    let before = read()?;
+    let run = client.run(load, cores, scratch)?;
+    let after = read()?;
+    let requests = after.requests - before.requests;
+    if requests < REQUESTS_MIN {
+        return Err(format!("only {requests} requests reached the target"));
+    }
+    Ok(Sample { requests, target_cpu_ns: after.cpu_ns - before.cpu_ns, run })
 }
 
 /// The table of all clients. `base` is the client that the last column is relative to.
@@ -157,7 +179,7 @@ pub(super) fn beside_best(
 ) {
     let place = |name: &str| clients.iter().position(|client| client.name == name);
     let cost = |place: usize| Spread::of(samples.of(place, Sample::process_us)).map(|spread| spread.median);
-    let best = ["wrk", "h2load", "oha"]
+    let best = PEERS
         .iter()
         .filter_map(|peer| place(peer))
         .filter_map(|peer| Some((peer, cost(peer)?)))
@@ -174,21 +196,19 @@ pub(super) fn beside_best(
 
 /// Every sample, for other programs.
 pub(super) fn to_json(clients: &[Client], samples: &Samples<Sample>) -> Value {
-    let of = |place: usize| -> Vec<Value> {
-        samples.runs[place]
-            .iter()
-            .map(|sample| {
-                sample.as_ref().map_or(Value::Null, |sample| {
-                    json!({
-                        "requests": sample.requests, "cpu_ns": sample.run.ended.cpu_ns,
-                        "wall_ns": sample.run.ended.wall_ns, "switches": sample.run.ended.switches, "target_cpu_ns": sample.target_cpu_ns, "own_cpu_us_per_request": sample.own_us(),
-                        "verdict": sample.run.verdict(),
-                    })
-                })
-            })
-            .collect()
+    let all: serde_json::Map<String, Value> =
+        clients.iter().zip(&samples.runs).map(|(client, of)| (client.name.clone(), runs(of))).collect();
+    json!({ "runs": all, "failures": samples.failures })
+}
+
+/// The rounds of one client.
+pub(super) fn runs(rounds: &[Option<Sample>]) -> Value {
+    let of = |sample: &Sample| {
+        json!({
+            "requests": sample.requests, "cpu_ns": sample.run.ended.cpu_ns, "wall_ns": sample.run.ended.wall_ns,
+            "switches": sample.run.ended.switches, "target_cpu_ns": sample.target_cpu_ns,
+            "own_cpu_us_per_request": sample.own_us(), "verdict": sample.run.verdict(),
+        })
     };
-    let runs: serde_json::Map<String, Value> =
-        clients.iter().enumerate().map(|(place, client)| (client.name.clone(), of(place).into())).collect();
-    json!({ "runs": runs, "failures": samples.failures })
+    rounds.iter().map(|sample| sample.as_ref().map_or(Value::Null, of)).collect()
 }

@@ -5,7 +5,10 @@
 
 mod closed_loop;
 mod comparison;
+mod saturated;
+mod scaling;
 mod schedule;
+mod tally;
 mod tls;
 
 use std::fmt::Write;
@@ -14,28 +17,29 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::Options;
-use crate::child::cores;
+use crate::child::{cores, raise_file_limit};
 use crate::clients::{Client, What};
 use crate::environment;
 use crate::programs::Programs;
 use crate::statistics::Spread;
 use crate::{PerfError, emit, say};
+use tally::Standing;
 
-/// Which tables.
+/// A table by its name.
 #[derive(Copy, Clone, Debug)]
-pub(crate) struct Choice {
-    closed_loop: bool,
-    tls: bool,
-    schedule: bool,
+pub(crate) enum Name {
+    ClosedLoop,
+    Sweep,
+    Sizes,
+    Churn,
+    Tls,
+    Schedule,
+    Scaling,
 }
 
-impl Choice {
-    const NONE: Self = Self { closed_loop: false, tls: false, schedule: false };
-    pub(crate) const CLOSED_LOOP: Self = Self { closed_loop: true, ..Self::NONE };
-    pub(crate) const TLS: Self = Self { tls: true, ..Self::NONE };
-    pub(crate) const SCHEDULE: Self = Self { schedule: true, ..Self::NONE };
-    pub(crate) const ALL: Self = Self { closed_loop: true, tls: true, schedule: true };
-}
+/// Every table, in the order of the document.
+pub(crate) const ALL: &[Name] =
+    &[Name::ClosedLoop, Name::Sweep, Name::Sizes, Name::Churn, Name::Tls, Name::Schedule, Name::Scaling];
 
 /// All that a table needs to be measured.
 #[derive(Debug)]
@@ -45,6 +49,8 @@ struct Bench<'a> {
     scratch: &'a Path,
     /// The client's core.
     core: usize,
+    /// All cores that we may use.
+    cores: &'a [usize],
     /// A core that is not the client's, if there is one.
     other_core: Option<usize>,
 }
@@ -67,10 +73,13 @@ struct Table {
     name: &'static str,
     markdown: String,
     samples: Value,
+    /// How the engine stands beside its peers, where they saturate their core.
+    standings: Vec<Standing>,
 }
 
 /// Measures and prints.
-pub(crate) fn print(options: &Options, choice: Choice) -> Result<(), PerfError> {
+pub(crate) fn print(options: &Options, names: &[Name]) -> Result<(), PerfError> {
+    raise_file_limit();
     let allowed = cores()?;
     let core = options.core.or_else(|| allowed.last().copied()).unwrap_or(0);
     for wanted in [Some(core), options.target_core].into_iter().flatten() {
@@ -81,30 +90,35 @@ pub(crate) fn print(options: &Options, choice: Choice) -> Result<(), PerfError> 
         }
     }
     let other_core = allowed.iter().copied().find(|other| *other != core);
-    let programs = Programs::gather(options);
+    let programs = Programs::gather(options, names.iter().any(|name| matches!(name, Name::ClosedLoop)));
     let scratch = tempfile::tempdir().map_err(PerfError::system("cannot create a scratch folder"))?;
-    let bench = Bench { options, programs: &programs, scratch: scratch.path(), core, other_core };
+    let bench =
+        Bench { options, programs: &programs, scratch: scratch.path(), core, cores: &allowed, other_core };
     let facts = environment::describe(&programs);
     emit(&heading(&bench, &facts))?;
     let mut tables = Map::new();
-    let mut finish = |table: Table| {
+    let mut standings = Vec::new();
+    for name in names {
+        let table = match name {
+            Name::ClosedLoop => closed_loop::measure(&bench),
+            Name::Sweep => saturated::sweep(&bench),
+            Name::Sizes => saturated::sizes(&bench),
+            Name::Churn => saturated::churn(&bench),
+            Name::Tls => tls::measure(&bench),
+            Name::Schedule => schedule::measure(&bench),
+            Name::Scaling => Ok(scaling::measure(&bench)),
+        }?;
+        emit(&table.markdown)?;
         tables.insert(table.name.to_owned(), table.samples);
-        emit(&table.markdown)
-    };
-    if choice.closed_loop {
-        finish(closed_loop::measure(&bench)?)?;
+        standings.extend(table.standings);
     }
-    if choice.tls {
-        finish(tls::measure(&bench)?)?;
-    }
-    if choice.schedule {
-        finish(schedule::measure(&bench)?)?;
-    }
+    emit(&tally::render(&standings))?;
     let Some(path) = &options.json else { return Ok(()) };
     let facts: Map<String, Value> = facts.into_iter().map(|(name, value)| (name, value.into())).collect();
     let document = json!({
         "environment": facts, "rounds": options.rounds(), "seconds": options.seconds(),
         "connections": options.connections, "notes": programs.notes, "tables": tables,
+        "tally": tally::to_json(&standings),
     });
     say(&format!("writing {}", path.display()));
     std::fs::write(path, format!("{document:#}\n")).map_err(|source| PerfError::Output { source })

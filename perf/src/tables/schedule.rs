@@ -22,7 +22,11 @@ const CLIENTS: &[(&str, What)] = &[
     ("engine, epoll, spin", What::Engine { io: "epoll", pacing: "spin" }),
     ("oha -q", What::Oha { corrected: false }),
     ("oha -q --latency-correction", What::Oha { corrected: true }),
+    ("hey -q", What::Hey),
 ];
+
+/// The rate at which the goals hold.
+const GOALS_RATE: u32 = 20_000;
 
 /// Client, quantile of its lag, and the most that it may be, in microseconds.
 const GOALS: &[(&str, &str, f64)] =
@@ -52,25 +56,40 @@ impl Sample {
 
 pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
     let mut markdown = String::from("## Schedule\n\n");
+    let table = |markdown, samples| Table { name: "schedule", markdown, samples, standings: Vec::new() };
     let Some(target_core) = bench.options.target_core.or(bench.other_core) else {
         line(&mut markdown, "Not measured: it takes a core for the client and another for the target.\n");
-        return Ok(Table { name: "schedule", markdown, samples: Value::Null });
+        return Ok(table(markdown, Value::Null));
     };
+    let mut all = serde_json::Map::new();
+    for rate in bench.options.rate.iter().copied() {
+        let samples = at_rate(bench, target_core, rate, &mut markdown)?;
+        all.insert(rate.to_string(), samples);
+    }
+    Ok(table(markdown, Value::Object(all)))
+}
+
+fn at_rate(
+    bench: &Bench<'_>,
+    target_core: usize,
+    rate: u32,
+    markdown: &mut String,
+) -> Result<Value, PerfError> {
     let responder = Responder::start(target_core, true)?;
-    let rate = bench.options.rate;
     let load = Load {
         address: responder.address(),
         is_tls: false,
         connections: bench.options.connections,
         seconds: bench.options.seconds(),
         rate: Some(rate),
+        is_churn: false,
     };
     let clients = bench.clients(CLIENTS);
     let names: Vec<String> = clients.iter().map(|client| client.name.clone()).collect();
     let expected = rate as usize * load.seconds as usize;
     let samples = Samples::take(&names, bench.options.rounds(), |place| {
         responder.note_arrivals(2 * expected);
-        let run = clients[place].run(&load, bench.core, bench.scratch);
+        let run = clients[place].run(&load, &[bench.core], bench.scratch);
         let arrivals_ns = responder.arrivals_ns();
         let run = run?;
         if arrivals_ns.len() < expected / 10 {
@@ -80,7 +99,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
         Ok(Sample { requests, run, departures_ns: departures_ns(&arrivals_ns, rate) })
     });
     line(
-        &mut markdown,
+        markdown,
         &format!(
             "{rate} requests per second; client on core {}, target spinning on core {target_core}; medians of the \
              rounds, µs. Lag is the client's own account; departure from the schedule is what the target saw. wrk2 \
@@ -88,11 +107,13 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
             bench.core
         ),
     );
-    render(&mut markdown, &clients, &samples);
-    render_goals(&mut markdown, &clients, &samples);
-    verdicts(&mut markdown, &clients, &samples);
-    failures(&mut markdown, &samples.failures);
-    Ok(Table { name: "schedule", markdown, samples: to_json(&clients, &samples) })
+    render(markdown, &clients, &samples);
+    if rate == GOALS_RATE {
+        render_goals(markdown, &clients, &samples);
+    }
+    verdicts(markdown, &clients, &samples);
+    failures(markdown, &samples.failures);
+    Ok(to_json(&clients, &samples))
 }
 
 /// How late each request arrived, sorted, against slots `1/rate` apart.

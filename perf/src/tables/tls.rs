@@ -1,6 +1,7 @@
 //! CPU per request over TLS 1.3 keep-alive at saturation, nginx as the target, on the client's core.
 
 use super::comparison::{self, Goal, Reading};
+use super::tally::Standing;
 use super::{Bench, Table, failures, line};
 use crate::PerfError;
 use crate::clients::{Load, What};
@@ -12,6 +13,7 @@ const CLIENTS: &[(&str, What)] = &[
     ("wrk", What::Wrk),
     ("h2load", What::H2load),
     ("oha", What::Oha { corrected: false }),
+    ("hey", What::Hey),
 ];
 
 const GOALS: &[Goal] = &[
@@ -28,7 +30,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
     let mut markdown = String::from("## TLS 1.3\n\n");
     let Some(program) = &bench.programs.nginx else {
         line(&mut markdown, "Not measured: there is no nginx.\n");
-        return Ok(Table { name: "tls", markdown, samples: serde_json::Value::Null });
+        return Ok(Table { name: "tls", markdown, samples: serde_json::Value::Null, standings: Vec::new() });
     };
     let target_core = bench.options.target_core.unwrap_or(bench.core);
     let nginx = Nginx::start(program, target_core, bench.scratch)?;
@@ -38,9 +40,10 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
         connections: bench.options.connections,
         seconds: bench.options.seconds(),
         rate: None,
+        is_churn: false,
     };
     let clients = bench.clients(CLIENTS);
-    let samples = comparison::take(bench, &clients, &load, || {
+    let samples = comparison::take(bench, &clients, &load, &[bench.core], || {
         Ok(Reading { requests: nginx.requests()?, cpu_ns: nginx.cpu_ns()? })
     });
     line(
@@ -55,5 +58,6 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
     comparison::relative(&mut markdown, &clients, &samples, GOALS);
     comparison::beside_best(&mut markdown, &clients, &samples, "engine, ring", BEST_AT_MOST);
     failures(&mut markdown, &samples.failures);
-    Ok(Table { name: "tls", markdown, samples: comparison::to_json(&clients, &samples) })
+    let standings = Standing::of("TLS 1.3 keep-alive", &clients, &samples).into_iter().collect();
+    Ok(Table { name: "tls", markdown, samples: comparison::to_json(&clients, &samples), standings })
 }
