@@ -27,6 +27,8 @@ pub struct Story<'a> {
     pub builtin: bool,
     /// The addresses that were loaded.
     pub addresses: &'a [String],
+    /// The link that leads there.
+    pub link: Option<report::Link>,
     /// The driver and why.
     pub decision: &'a Decision,
     /// The machine.
@@ -85,6 +87,7 @@ pub fn facts_of(story: &Story<'_>, run: &Run, driven: &Driven) -> RunFacts {
         },
         names: story.names.to_vec(),
         cores: run.cores().iter().map(|core| core.and_then(|core| u32::try_from(core).ok())).collect(),
+        link: story.link.clone(),
         connections_limit: u64::from(story.connections),
         lag_p99_worst_second_ns: run.collector().lag_p99_worst_ns(),
         max_lag: Some(plan.max_lag),

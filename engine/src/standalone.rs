@@ -134,6 +134,7 @@ fn carry_out(plan: Plan, thresholds: &[verdict::Threshold], outputs: &Outputs) -
         url: &stage.url,
         builtin: stage.builtin.is_some(),
         addresses: &stage.addresses,
+        link: host::link::to(stage.routes.iter().filter_map(Route::peer).map(|peer| peer.ip())),
         decision: &stage.decision,
         host: &stage.facts,
         notes: stage.notes.clone(),

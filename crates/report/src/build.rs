@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use measure::{Counters, DropReason, ErrorClass, Gauges, NameTotals, ShardTotals, Totals};
 
 use crate::{
-    Audit, Bytes, Connections, Environment, Generator, Judgement, Latencies, LatencyEntry, MaxLag, Name,
-    NameLatencies, Part, PlanEcho, Rate, Run, SUMMARY_SCHEMA, Second, SecondLatency, Shard, Summary, Target,
-    Threshold, Verdict, Warmup,
+    Audit, Bytes, Connections, Environment, Generator, Judgement, Latencies, LatencyEntry, Link, MaxLag,
+    Name, NameLatencies, Part, PlanEcho, Rate, Run, SUMMARY_SCHEMA, Second, SecondLatency, Shard, Summary,
+    Target, Threshold, Throughput, Verdict, Warmup,
 };
 
 /// What a summary needs beside totals, timeline and verdict; the engine fills it in.
@@ -28,6 +28,8 @@ pub struct RunFacts {
     pub names: Vec<String>,
     /// The core of each shard, by the shard's number; `None` where pinning was refused.
     pub cores: Vec<Option<u32>>,
+    /// The link that leads to the target.
+    pub link: Option<Link>,
     /// How many connections may be open at once.
     pub connections_limit: u64,
     /// The 99th percentile of schedule lag in the worst second.
@@ -61,6 +63,11 @@ impl Summary {
             latency_ns: Latencies::from(totals),
             status: status(counters),
             bytes: Bytes { sent: counters.bytes_sent, received: counters.bytes_received },
+            throughput: throughput(
+                &run,
+                Bytes { sent: counters.bytes_sent, received: counters.bytes_received },
+                facts.link.clone(),
+            ),
             connections: Connections {
                 limit: facts.connections_limit,
                 connects: counters.connects,
@@ -147,6 +154,13 @@ pub(crate) fn rate(run: &Run, scheduled: u64, sent: u64, completed: u64) -> Rate
         sent_tps: per_second(sent, run.duration_s),
         completed_tps: per_second(completed, elapsed_s),
     }
+}
+
+/// Bits per second from the run's times.
+pub(crate) fn throughput(run: &Run, bytes: Bytes, link: Option<Link>) -> Throughput {
+    let elapsed_s = if run.elapsed_s > 0.0 { run.elapsed_s } else { run.duration_s };
+    let bits = |bytes: u64| if elapsed_s > 0.0 { bytes as f64 * 8.0 / elapsed_s } else { 0.0 };
+    Throughput { sent_bits_per_s: bits(bytes.sent), received_bits_per_s: bits(bytes.received), link }
 }
 
 /// Processor time per request, in microseconds; 0 without requests.

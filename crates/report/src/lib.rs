@@ -26,8 +26,9 @@ pub use latency::{Latencies, LatencyEntry, SecondLatency};
 pub use merge::merge;
 pub use schema::{SCHEMA_NAMES, schema};
 pub use summary::{
-    Audit, Bytes, Connections, Environment, Generator, Io, Judgement, MaxLag, Name, NameLatencies, Part,
-    PlanEcho, Rate, Run, SUMMARY_SCHEMA, Second, Shard, Share, Summary, Target, Threshold, Verdict, Warmup,
+    Audit, Bytes, Connections, Environment, Generator, Io, Judgement, Link, MaxLag, Name, NameLatencies,
+    Part, PlanEcho, Rate, Run, SUMMARY_SCHEMA, Second, Shard, Share, Summary, Target, Threshold, Throughput,
+    Verdict, Warmup,
 };
 pub use text::{Live, Style, live_lines, progress_line, sanitized, terminal_summary};
 

@@ -12,9 +12,9 @@ mod rejudge;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::build::{cpu_us_per_request, rate};
+use crate::build::{cpu_us_per_request, rate, throughput};
 use crate::{
-    Environment, Generator, Io, MaxLag, MergeError, Part, PlanEcho, Run, SUMMARY_SCHEMA, Shard, Share,
+    Environment, Generator, Io, Link, MaxLag, MergeError, Part, PlanEcho, Run, SUMMARY_SCHEMA, Shard, Share,
     Summary, Target,
 };
 
@@ -49,6 +49,7 @@ pub fn merge(summaries: &[Summary]) -> Result<Summary, MergeError> {
         latency_ns: figures::latencies(summaries)?,
         status: figures::sum_maps(summaries.iter().map(|summary| &summary.status)),
         bytes: figures::bytes(summaries),
+        throughput: throughput(&run, figures::bytes(summaries), shared_link(summaries)),
         connections: figures::connections(summaries),
         names: figures::names(summaries)?,
         timeline: figures::timeline(summaries)?,
@@ -148,6 +149,13 @@ fn merged_plan(summaries: &[Summary]) -> PlanEcho {
         seed: if seeds.len() == 1 { seeds.into_iter().next().flatten() } else { None },
         settings: joined_maps(plans().map(|plan| &plan.settings)),
     }
+}
+
+/// The link of all parts, where they ran on one host and it was the same.
+fn shared_link(summaries: &[Summary]) -> Option<Link> {
+    let of = |summary: &Summary| (summary.environment.host.clone(), summary.throughput.link.clone());
+    let first = of(summaries.first()?);
+    summaries.iter().all(|summary| of(summary) == first).then_some(first.1)?
 }
 
 /// Hosts and notes, and what the reader of the whole must know about its parts.

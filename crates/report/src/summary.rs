@@ -46,6 +46,9 @@ pub struct Summary {
     pub status: BTreeMap<String, u64>,
     /// Bytes on the transport.
     pub bytes: Bytes,
+    /// Bits per second on the transport, and the link that carried them.
+    #[serde(default)]
+    pub throughput: Throughput,
     /// What became of connections.
     #[serde(default)]
     pub connections: Connections,
@@ -252,6 +255,28 @@ pub struct Bytes {
     pub sent: u64,
     /// Received.
     pub received: u64,
+}
+
+/// Bits per second on the transport: HTTP with its heads, and TLS, without the headers of TCP, IP and the link.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Throughput {
+    /// Sent, per second of `elapsed_s`.
+    pub sent_bits_per_s: f64,
+    /// Received, per second of `elapsed_s`.
+    pub received_bits_per_s: f64,
+    /// The link that leads to the target; absent where there are several, or it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Link>,
+}
+
+/// A network interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Link {
+    /// Its name.
+    pub interface: String,
+    /// What the kernel says of its speed; absent where it has none, as loopback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed_bits_per_s: Option<u64>,
 }
 
 /// What became of connections.

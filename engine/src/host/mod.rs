@@ -17,6 +17,7 @@ use rustix::thread::CpuSet;
 mod cgroup;
 pub(crate) mod figures;
 mod kernel;
+pub mod link;
 
 pub use kernel::TimeWaitReuse;
 

@@ -81,6 +81,16 @@ pub(crate) fn bytes(value: u64) -> String {
     format!("{value} B")
 }
 
+/// Bits per second to three digits: `960 Mbit/s`, `9.51 Gbit/s`.
+pub(crate) fn bits_per_second(value: f64) -> String {
+    for (limit, unit, name) in [(999.5, 1.0, "bit/s"), (999.5e3, 1e3, "kbit/s"), (999.5e6, 1e6, "Mbit/s")] {
+        if value < limit {
+            return format!("{} {name}", three_digits(value / unit));
+        }
+    }
+    format!("{} Gbit/s", three_digits(value / 1e9))
+}
+
 /// Seconds as a clock shows them: `01:12`, `1:02:03`.
 pub(crate) fn clock(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
@@ -122,6 +132,19 @@ mod tests {
     use super::*;
 
     const UTF8: Style = Style { utf8: true, colour: false };
+
+    #[test]
+    fn bits_per_second_change_units_where_three_digits_would() {
+        for (value, text) in [
+            (0.0, "0.00 bit/s"),
+            (27.6e6, "27.6 Mbit/s"),
+            (999.4e6, "999 Mbit/s"),
+            (999.6e6, "1.00 Gbit/s"),
+            (16.71e9, "16.7 Gbit/s"),
+        ] {
+            assert_eq!(bits_per_second(value), text);
+        }
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -11,9 +11,9 @@ use std::fmt::Write;
 
 use measure::Latency;
 
-use super::numbers::{bytes, cores, count, duration, nanoseconds, percent, rate};
+use super::numbers::{bits_per_second, bytes, cores, count, duration, nanoseconds, percent, rate};
 use super::style::{Style, Tint, width};
-use crate::{Judgement, LatencyEntry, Summary};
+use crate::{Judgement, LatencyEntry, Link, Summary, Throughput};
 
 /// Most lines of a terminal summary.
 pub(crate) const LINES_MAX: usize = 40;
@@ -208,6 +208,7 @@ fn rate_lines(summary: &Summary, style: Style) -> Vec<Line> {
             count(connections.limit)
         ),
     ));
+    lines.push(labelled("throughput", throughput(&summary.throughput, style)));
     let codes: Vec<String> = summary
         .status
         .iter()
@@ -220,6 +221,18 @@ fn rate_lines(summary: &Summary, style: Style) -> Vec<Line> {
         lines.push(labelled("INSECURE", "certificates were not checked (--insecure)".to_owned()));
     }
     lines
+}
+
+fn throughput(throughput: &Throughput, style: Style) -> String {
+    let link = match &throughput.link {
+        Some(Link { interface, speed_bits_per_s: Some(speed) }) => {
+            format!("   link {}, {}", style.foreign(interface), bits_per_second(*speed as f64))
+        }
+        Some(Link { interface, speed_bits_per_s: None }) => format!("   link {}", style.foreign(interface)),
+        None => String::new(),
+    };
+    let (sent, received) = (throughput.sent_bits_per_s, throughput.received_bits_per_s);
+    format!("sent {}   received {}{link}", bits_per_second(sent), bits_per_second(received))
 }
 
 fn latency_block(summary: &Summary, style: Style) -> Block {

@@ -139,6 +139,7 @@ pub(crate) fn facts(id: &str, share: Option<Share>, seconds: u32) -> RunFacts {
         environment: Environment { host: "loader".to_owned(), notes: Vec::new() },
         names: vec!["home".to_owned(), "search".to_owned()],
         cores: vec![Some(1)],
+        link: Some(report::Link { interface: "eth0".to_owned(), speed_bits_per_s: Some(10_000_000_000) }),
         connections_limit: 1_024,
         lag_p99_worst_second_ns: 13_000,
         max_lag: Some(plan::MaxLag::DEFAULT),
