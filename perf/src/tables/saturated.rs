@@ -57,10 +57,10 @@ pub(super) fn churn(bench: &Bench<'_>) -> Result<Table, PerfError> {
         connections: bench.options.connections,
         manner: Manner { obeys_close: true, ..Manner::PLAIN },
     };
-    let text = "Small GETs, each on a connection of its own. The engine closes it (`--close-after 1`); wrk and h2load, \
-                which have no flag for it, send `Connection: close` and the target closes, as it does for oha \
-                (`--disable-keepalive`) and hey (`-disable-keepalive`), who send that too. h2load is told a count, because with \
-                a duration it does not end.";
+    let text = "Small GETs, each on a connection of its own, which the target closes, because every client sends \
+                `Connection: close`: the engine with `--close-after 1`, oha with `--disable-keepalive`, hey with \
+                `-disable-keepalive`, wrk and h2load, which have no flag for it, as a header. h2load is told a \
+                count, because with a duration it does not end.";
     measure(bench, "churn", "Churn", text, vec![row])
 }
 
