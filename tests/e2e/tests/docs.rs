@@ -28,6 +28,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/measuring.md",
     "docs/promises.md",
     "docs/schedule.md",
+    "docs/truth.md",
 ];
 
 fn document(name: &str) -> String {

@@ -175,66 +175,66 @@ impl Peer {
 }
 
 /// What a row says.
-fn row(table: &mut Table, case: &str, tool: &str, flags: &str, received: u64, figures: Figures) {
+fn row(table: &mut Table, tool: &str, flags: &str, received: u64, figures: Figures) {
     let cells = figures.map(|figure| figure.map_or("not told".to_owned(), |ms| format!("{ms:.1}")));
-    table.line(&format!("| {case} | {tool} | `{flags}` | {received} | {} |", cells.join(" | ")));
+    table.line(&format!("| {tool} | `{flags}` | {received} | {} |", cells.join(" | ")));
 }
 
 fn engine_figures(summary: &Value) -> Figures {
     ["p50", "p99", "p99_9"].map(|name| Some(number(summary, &format!("/latency_ns/response/{name}")) / 1e6))
 }
 
-#[test]
-#[ignore = "measures other programs and judges nothing; `cargo xtask long truth --ignored peers` runs it"]
-fn peers_on_the_same_cases() {
+/// One case: the truth, this engine, and every peer that is installed.
+fn compare(case: &str, flags: &str) {
     let _hold = alone();
     let seconds = if in_haste() { 3 } else { 30 };
-    let mut table =
-        Table::begin(&format!("Peers, 1,000/s for {seconds} s, one target on core 0: p50, p99, p99.9 in ms"));
-    table.line(
-        "| case | tool | flags | requests at the target | p50 | p99 | p99.9 |\n|---|---|---|---|---|---|---|",
-    );
-    for (case, flags) in [
-        ("constant 10 ms", "--delay 10ms"),
-        ("7 % 50 ms, else 2 ms", "--delay bimodal:2ms,50ms,0.07"),
-        ("frozen 1 s in every 10 s", "--stall 1s/10s@4500ms"),
-    ] {
-        let target = || {
-            if !in_haste() {
-                settle(Duration::from_secs(30));
-            }
-            Target::start(&format!("--cores 0-0 {flags}"))
+    let mut table = Table::begin(&format!("Peers, {case}, 1,000/s for {seconds} s: milliseconds"));
+    table.line("| tool | flags | requests at the target | p50 | p99 | p99.9 |\n|---|---|---|---|---|---|");
+    let target = || {
+        settle(Duration::from_secs(3));
+        Target::start(&format!("--cores 0-0 {flags}"))
+    };
+    let served = target();
+    let line = format!("--tps 1000 -d {seconds}s");
+    let outcome = Engine::new(&line).arg(served.url()).json().run();
+    let truth = served.stop();
+    let truth_figures = if flags.contains("stall") {
+        // A tenth of the arrivals waits evenly between 0 and 1 s.
+        [Some(0.0), Some(900.0), Some(990.0)]
+    } else {
+        ["p50", "p99", "p99_9"].map(|name| Some(number(&truth, &format!("/delay/applied_ns/{name}")) / 1e6))
+    };
+    row(&mut table, "truth", "", seconds * 1_000, truth_figures);
+    row(&mut table, "this engine", &line, count(&truth, "/requests"), engine_figures(outcome.summary()));
+    for peer in &PEERS {
+        let Some(program) = peer.find() else {
+            table.line(&format!("| {} | not installed | | | | |", peer.name));
+            continue;
         };
         let served = target();
-        let line = format!("--tps 1000 -d {seconds}s");
-        let outcome = Engine::new(&line).arg(served.url()).json().run();
-        let truth = served.stop();
-        let truth_figures = if flags.contains("stall") {
-            // A tenth of the arrivals waits evenly between 0 and 1 s.
-            [Some(0.0), Some(900.0), Some(990.0)]
-        } else {
-            ["p50", "p99", "p99_9"]
-                .map(|name| Some(number(&truth, &format!("/delay/applied_ns/{name}")) / 1e6))
-        };
-        row(&mut table, case, "truth", "", seconds * 1_000, truth_figures);
-        row(
-            &mut table,
-            case,
-            "this engine",
-            &line,
-            count(&truth, "/requests"),
-            engine_figures(outcome.summary()),
-        );
-        for peer in &PEERS {
-            let Some(program) = peer.find() else {
-                table.line(&format!("| {case} | {} | not installed | | | | |", peer.name));
-                continue;
-            };
-            let served = target();
-            let figures = peer.run(&program, &served.url(), seconds);
-            let received = count(&served.stop(), "/requests");
-            let tool = format!("{} {}", peer.name, peer.version(&program));
-            row(&mut table, case, &tool, peer.flags, received, figures);
-        }
+        let figures = peer.run(&program, &served.url(), seconds);
+        let received = count(&served.stop(), "/requests");
+        let tool = format!("{} {}", peer.name, peer.version(&program));
+        let flags =
+            peer.flags.replace("{s}", &seconds.to_string()).replace("{origin}", "URL").replace("{}", "URL");
+        row(&mut table, &tool, &flags, received, figures);
     }
+}
+
+#[test]
+#[ignore = "measures other programs and judges nothing: cargo xtask long truth --ignored peers"]
+fn peers_at_a_constant_delay() {
+    compare("constant 10 ms", "--delay 10ms");
+}
+
+#[test]
+#[ignore = "measures other programs and judges nothing: cargo xtask long truth --ignored peers"]
+fn peers_at_two_delays() {
+    compare("7 % 50 ms, else 2 ms", "--delay bimodal:2ms,50ms,0.07");
+}
+
+#[test]
+#[ignore = "measures other programs and judges nothing: cargo xtask long truth --ignored peers"]
+fn peers_at_a_stall() {
+    compare("frozen 1 s in every 10 s", "--stall 1s/10s@4500ms");
 }
