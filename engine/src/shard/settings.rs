@@ -7,6 +7,8 @@ use crate::io::{Limits, Message, Route};
 
 /// Bytes of receive buffers that a driver may allocate for one shard: 32 MiB.
 const RECEIVE_MEMORY: u32 = 32 << 20;
+/// Bytes of a receive buffer, at least.
+const SMALLEST_BUFFER: u32 = 2 << 10;
 
 /// Everything that a shard needs to know.
 #[derive(Clone, Debug)]
@@ -115,9 +117,11 @@ impl Settings {
     /// keeps its place until the kernel has let go of it.
     pub fn driver_limits(&self) -> Limits {
         let connections = self.connections.saturating_mul(2).saturating_add(16);
-        let buffer_count = self.connections.saturating_mul(2).max(16).next_power_of_two();
-        let share = (RECEIVE_MEMORY / buffer_count).max(1);
-        let largest = 1 << share.ilog2();
-        Limits { connections, buffer_size: largest.clamp(2_048, 16_384), buffer_count }
+        // With many connections there are fewer than two for each: a turn empties a few hundred at most, and a
+        // connection that finds none waits its turn.
+        let most = RECEIVE_MEMORY / SMALLEST_BUFFER;
+        let buffer_count = self.connections.saturating_mul(2).clamp(16, most).next_power_of_two();
+        let largest = 1 << (RECEIVE_MEMORY / buffer_count).ilog2();
+        Limits { connections, buffer_size: largest.min(16_384), buffer_count }
     }
 }
