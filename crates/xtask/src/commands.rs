@@ -13,7 +13,8 @@ const SERVERS: &[(&str, &str)] = &[
 ];
 
 /// What tests of the long home use besides.
-const TOOLS: &[(&str, &str)] = &[("iproute2", "ip"), ("nftables", "nft"), ("tcpdump", "tcpdump")];
+const TOOLS: &[(&str, &str)] =
+    &[("iproute2", "ip"), ("nftables", "nft"), ("tcpdump", "tcpdump"), ("iperf3", "iperf3")];
 
 /// What `.ci/run` does.
 pub(crate) fn ci() -> Result<(), String> {
@@ -46,7 +47,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
 }
 
 /// Suites of the long home: test targets of the package `e2e` behind its feature `long`.
-const SUITES: &[&str] = &["long", "truth", "connections", "torture"];
+const SUITES: &[&str] = &["long", "truth", "connections", "torture", "bulk"];
 
 /// Runs the tests of the long home, or of one suite of it; more words pick tests.
 pub(crate) fn long(arguments: &[String]) -> Result<(), String> {

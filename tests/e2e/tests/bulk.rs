@@ -1,0 +1,178 @@
+//! Links filled: large downloads and uploads over a pair of veth interfaces, capped and not, beside iperf3.
+//!
+//! ```text
+//!   engine or iperf3, in namespace a ── veth, a token bucket at either end ── target or iperf3, in namespace b
+//! ```
+//!
+//! Both sides count TCP payload: iperf3 its own bytes, the engine those of the transport, in whole seconds after a warm-up.
+//! The kernel's cap is the same for both, so that the ratio says whether the engine fills what can be filled.
+//!
+//! Needs root, `ip`, `tc` and `iperf3`.
+
+#![expect(clippy::print_stdout, reason = "whoever runs these for minutes wants the figures")]
+
+use std::process::Command;
+
+use e2e::document::{items, parse};
+use e2e::machine::alone;
+use e2e::process::{Process, program};
+use e2e::waiting::SOON;
+use e2e::{Engine, Target, count, number};
+
+const NEAR: &str = "10.78.0.1";
+const FAR: &str = "10.78.0.2";
+/// Seconds of a measurement, and how often each is made.
+const SECONDS: u32 = 4;
+const ROUNDS: usize = 3;
+/// The share of iperf3's goodput that the engine must reach.
+const SHARE_MIN: f64 = 0.99;
+
+/// Two namespaces with a wire between them. Dropping it removes them.
+struct Wire {
+    name: String,
+}
+
+fn run(line: &str) {
+    let mut words = line.split_whitespace();
+    let program = program(&[words.next().expect("a program")]);
+    let output = Command::new(program).args(words).output().expect("it can be started");
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+impl Wire {
+    /// A wire that carries at most `cap` (in the words of tc) each way.
+    fn new(cap: Option<&str>) -> Self {
+        let wire = Self { name: format!("openloop-bulk-{}", std::process::id()) };
+        let name = &wire.name;
+        for part in ["a", "b"] {
+            run(&format!("ip netns add {name}-{part}"));
+            run(&format!("ip -n {name}-{part} link set lo up"));
+            // BBR would space packets out below the cap.
+            run(&format!("ip netns exec {name}-{part} sysctl -qw net.ipv4.tcp_congestion_control=cubic"));
+        }
+        run(&format!("ip link add wire netns {name}-a type veth peer name wire netns {name}-b"));
+        for (part, address) in [("a", NEAR), ("b", FAR)] {
+            run(&format!("ip -n {name}-{part} addr add {address}/24 dev wire"));
+            run(&format!("ip -n {name}-{part} link set wire up"));
+            if let Some(cap) = cap {
+                let bucket = format!("root tbf rate {cap} burst 1m latency 5ms");
+                run(&format!("ip netns exec {name}-{part} tc qdisc replace dev wire {bucket}"));
+            }
+        }
+        wire
+    }
+
+    /// Words that start a program in a namespace.
+    fn within(&self, part: &str) -> Vec<String> {
+        ["ip", "netns", "exec", &format!("{}-{part}", self.name)].map(str::to_owned).to_vec()
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        for part in ["a", "b"] {
+            let _ = Command::new("ip").args(["netns", "del", &format!("{}-{part}", self.name)]).status();
+        }
+    }
+}
+
+/// What one run reached, and what it cost the client.
+#[derive(Copy, Clone)]
+struct Figures {
+    gigabits: f64,
+    cpu_percent: f64,
+}
+
+fn by_iperf(wire: &Wire, is_upload: bool) -> Figures {
+    let start = |part: &str, line: &str| {
+        let words = wire.within(part);
+        let mut command = Command::new(program(&["ip"]));
+        command.args(&words[1..]).arg(program(&["iperf3"])).args(line.split_whitespace());
+        Process::start(command, None)
+    };
+    let mut server = start("b", "--server --one-off --forceflush --interval 0");
+    e2e::waiting::wait_for("iperf3's port", SOON, || server.stdout().contains("listening").then_some(()));
+    let way = if is_upload { "" } else { "--reverse" };
+    let line = format!("--client {FAR} --time {SECONDS} --omit 1 --parallel 4 --json {way}");
+    let mut client = start("a", &line);
+    assert!(client.wait(SOON * 2).success(), "{}\n{}", client.stdout(), client.stderr());
+    server.wait(SOON);
+    let told = parse("iperf3's report", client.stdout().as_bytes());
+    Figures {
+        gigabits: number(&told, "/end/sum_received/bits_per_second") / 1e9,
+        cpu_percent: number(&told, "/end/cpu_utilization_percent/host_total"),
+    }
+}
+
+fn by_engine(wire: &Wire, is_upload: bool, driver: &str) -> Figures {
+    let (target_flags, flags, field) = if is_upload {
+        ("target", "--body-size 1MiB", "/bytes_sent")
+    } else {
+        ("target --body-size 1MiB", "", "/bytes_received")
+    };
+    let target = Target::start_on(&format!("{FAR}:0"), Engine::new(target_flags).under(wire.within("b")));
+    let line = format!("--users 4 --cores 1 --warmup 1s -d {SECONDS}s --io {driver} {flags}");
+    let outcome = Engine::patient(&line).arg(target.url()).under(wire.within("a")).run().expect(0);
+    drop(target.stop());
+    let summary = outcome.summary();
+    assert_eq!(outcome.audit().failed(), 0, "{}", outcome.told());
+    assert_eq!(summary["throughput"]["link"]["interface"], "wire", "{}", outcome.told());
+    // Whole seconds only: behind them the link drains.
+    let whole = items(summary, "/timeline").iter().take(SECONDS as usize);
+    let bytes: u64 = whole.map(|second| count(second, field)).sum();
+    let seconds = f64::from(SECONDS);
+    Figures {
+        gigabits: bytes as f64 * 8.0 / seconds / 1e9,
+        cpu_percent: number(summary, "/generator/cpu_s") / (seconds + 1.0) * 100.0,
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Fills the wire both ways; whoever falls short, in words.
+fn fill(cap: Option<&str>) -> Vec<String> {
+    let wire = Wire::new(cap);
+    let name = cap.unwrap_or("no cap");
+    let mut short = Vec::new();
+    for (way, is_upload) in [("download", false), ("upload", true)] {
+        let mut runs: [Vec<Figures>; 3] = Default::default();
+        for _ in 0..ROUNDS {
+            runs[0].push(by_iperf(&wire, is_upload));
+            runs[1].push(by_engine(&wire, is_upload, "uring"));
+            runs[2].push(by_engine(&wire, is_upload, "epoll"));
+        }
+        let goodput = |runs: &[Figures]| median(runs.iter().map(|run| run.gigabits).collect());
+        let cpu = |runs: &[Figures]| median(runs.iter().map(|run| run.cpu_percent).collect());
+        let reference = goodput(&runs[0]);
+        for (who, runs) in ["iperf3", "engine, io_uring", "engine, epoll"].iter().zip(&runs) {
+            let share = goodput(runs) / reference;
+            println!(
+                "{name:>8} {way:<9} {who:<17} {:7.3} Gbit/s  {:6.2} % of iperf3's  CPU {:5.1} %",
+                goodput(runs),
+                share * 100.0,
+                cpu(runs)
+            );
+            if share < SHARE_MIN {
+                short.push(format!("{name}, {way}, {who}: {:.2} % of iperf3's goodput", share * 100.0));
+            }
+        }
+    }
+    short
+}
+
+#[test]
+fn links_of_1_and_10_gigabits_are_filled() {
+    let _hold = alone();
+    let short: Vec<String> = ["1gbit", "10gbit"].into_iter().flat_map(|cap| fill(Some(cap))).collect();
+    assert!(short.is_empty(), "{short:#?}");
+}
+
+#[test]
+fn what_an_uncapped_wire_carries() {
+    let _hold = alone();
+    // The machine is the limit, which is no promise: figures for people.
+    fill(None);
+}
