@@ -66,34 +66,34 @@ fn answer_to(number: u64, status: u16) -> Vec<u8> {
     format!("HTTP/1.1 {status} Told\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// Statuses 200 to 279 are honest and whole, and counted. 280 is the first of two in one segment, 281 breaks off, and 299
-/// was never asked for.
+/// Statuses 210 to 289 are honest and whole, and counted. 290 is one of two in one segment, 291 breaks off, and 299 was never
+/// asked for.
 fn numbered(peer: &mut Peer) -> Talk {
     loop {
         let number = peer.request()?;
-        let status = 200 + u16::try_from(number % 80).expect("below 80");
+        let status = 210 + u16::try_from(number % 80).expect("below 80");
         let unasked = answer_to(number, UNASKED);
         let wrong = (number % 7 == 0).then_some(number / 7 % 6);
         match wrong {
             // The answer and another one, in one segment.
             Some(0) => {
-                peer.ledger.answer(280);
-                peer.say(&[answer_to(number, 280), unasked].concat())?;
+                peer.ledger.answer(290);
+                peer.say(&[answer_to(number, 290), unasked].concat())?;
             }
-            // The other one comes first, before the request that follows could be sent.
+            // The same two the other way round.
             Some(1) => {
-                peer.say(&[unasked, answer_to(number, 280)].concat())?;
-                peer.ledger.answer(280);
+                peer.say(&[unasked, answer_to(number, 290)].concat())?;
+                peer.ledger.answer(290);
             }
             // Half an answer.
             Some(2) => {
-                let whole = answer_to(number, 281);
+                let whole = answer_to(number, 291);
                 return peer.say(&whole[..whole.len() - 1]);
             }
             // An answer whose end is in doubt, so that what is left of it could be taken for the next one.
             Some(3) => {
                 let doubt =
-                    b"HTTP/1.1 281 Told\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+                    b"HTTP/1.1 291 Told\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
                 peer.say(&[doubt.as_slice(), &unasked].concat())?;
             }
             // A whole answer and FIN behind it, unannounced.

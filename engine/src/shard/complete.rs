@@ -20,8 +20,12 @@ use super::release::is_local;
 impl<I: Io> Shard<I> {
     /// Deals with the completions that the wait collected, as far as the turn's bound allows.
     pub(super) fn complete(&mut self) {
-        for _ in 0..COMPLETIONS_PER_TURN {
-            let Some(completion) = self.io.completion() else { return };
+        for handled in 0.. {
+            if handled == COMPLETIONS_PER_TURN {
+                self.unfinished_turn = true;
+                break;
+            }
+            let Some(completion) = self.io.completion() else { break };
             match completion {
                 Completion::Received { conn, lent } => self.received(conn, lent),
                 Completion::Sent { conn, buffer } => self.sent(conn, buffer),
@@ -32,7 +36,21 @@ impl<I: Io> Shard<I> {
                 Completion::Failed { conn, errno } => self.break_off(conn, of_errno(errno)),
             }
         }
-        self.unfinished_turn = true;
+        self.serve_answered();
+    }
+
+    /// Uses the connections again that were answered in this turn. Not earlier: a FIN, a reset or more bytes than were
+    /// asked for often come together with the answer, and nothing should be sent into them.
+    fn serve_answered(&mut self) {
+        // Taken out, so that what is served can open connections; the memory is kept.
+        let mut answered = std::mem::take(&mut self.answered);
+        for conn in answered.drain(..) {
+            let connection = &self.connections[conn.index as usize];
+            if connection.id == conn && connection.state == State::Idle {
+                self.serve_next(conn);
+            }
+        }
+        self.answered = answered;
     }
 
     fn received(&mut self, conn: ConnId, lent: Lent) {
@@ -139,8 +157,9 @@ impl<I: Io> Shard<I> {
             }
             self.open_for_waiting();
         } else {
+            connection.state = State::Idle;
+            self.answered.push(conn);
             self.flush(conn);
-            self.serve_next(conn);
         }
     }
 

@@ -10,7 +10,7 @@ use measure::{DropReason, ErrorClass};
 
 use super::link::Report;
 use super::{NAME, Phase, Shard};
-use crate::conn::State;
+use crate::conn::{Connection, State};
 use crate::io::{ConnId, Io};
 
 impl<I: Io> Shard<I> {
@@ -80,17 +80,20 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// Drops entries of attempts that are no longer under way from the front, so that the queue stays small.
+    /// Drops entries of attempts that are no longer under way from the front.
     fn forget_opened(&mut self) {
         while let Some(&(conn, _)) = self.opening.front() {
-            let connection = &self.connections[conn.index as usize];
-            let under_way = connection.id == conn
-                && matches!(connection.state, State::Connecting { .. } | State::Handshaking { .. });
-            if under_way {
+            if is_under_way(&self.connections, conn) {
                 break;
             }
             self.opening.pop_front();
         }
+    }
+
+    /// Drops entries of attempts that are no longer under way, wherever they stand.
+    pub(super) fn forget_all_opened(&mut self) {
+        let Self { opening, connections, .. } = self;
+        opening.retain(|&(conn, _)| is_under_way(connections, conn));
     }
 
     /// Whether nothing more will become due.
@@ -206,4 +209,9 @@ impl<I: Io> Shard<I> {
         }
         self.phase = Phase::Done;
     }
+}
+
+fn is_under_way(connections: &[Connection], conn: ConnId) -> bool {
+    let connection = &connections[conn.index as usize];
+    connection.id == conn && matches!(connection.state, State::Connecting { .. } | State::Handshaking { .. })
 }

@@ -98,6 +98,8 @@ pub struct Shard<I: Io> {
     waiting: WaitingQueue,
     /// Connects under way, oldest first; entries of finished ones are skipped when they come up.
     opening: VecDeque<(ConnId, Timestamp)>,
+    /// Connections that were answered in this turn, until all that came in it has been looked at.
+    answered: Vec<ConnId>,
     request: PreparedId,
     /// The request of a connection's last exchange; often the same.
     last_request: PreparedId,
@@ -163,6 +165,7 @@ impl<I: Io> Shard<I> {
             exchanges: ExchangeTable::new(limits.connections),
             waiting: WaitingQueue::new(settings.waiting_capacity),
             opening: VecDeque::with_capacity(2 * limits.connections as usize),
+            answered: Vec::with_capacity(COMPLETIONS_PER_TURN as usize),
             request,
             last_request,
             leaving: Leaving::new(),

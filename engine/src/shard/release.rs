@@ -175,7 +175,9 @@ impl<I: Io> Shard<I> {
     /// and the turn's bound. That bound is what keeps a start on time: a connect costs more than an arrival is
     /// apart from the next at high rates, and the first connections that stand make most others needless.
     pub(super) fn open_for_waiting(&mut self) {
-        while (self.pool.connecting() as usize) < self.waiting.len() && self.pool.may_open() {
+        while self.pool.connecting() as usize + self.answered.len() < self.waiting.len()
+            && self.pool.may_open()
+        {
             if self.opens_left == 0 {
                 self.unfinished_turn = true;
                 return;
@@ -191,8 +193,13 @@ impl<I: Io> Shard<I> {
                         self.unfinished_turn = true;
                         return;
                     }
-                    let Some(arrival) = self.waiting.pop() else { return };
-                    self.drop_arrival(arrival.user, arrival.warmup, DropReason::LocalResource);
+                    // One attempt costs one arrival; the others may find a connection that becomes free, or room in
+                    // the next turn.
+                    self.opens_left = 0;
+                    if let Some(arrival) = self.waiting.pop() {
+                        self.drop_arrival(arrival.user, arrival.warmup, DropReason::LocalResource);
+                    }
+                    return;
                 }
             }
         }
@@ -215,6 +222,10 @@ impl<I: Io> Shard<I> {
         self.pool.opening();
         self.recorders[usize::from(self.now < self.origin)].connect_started();
         self.connections[conn.index as usize].open(conn, self.settings.response_limits, self.now);
+        if self.opening.len() == self.opening.capacity() {
+            // An attempt that stays unanswered holds up the others' entries. Of these at most half are under way.
+            self.forget_all_opened();
+        }
         self.opening.push_back((conn, self.now));
         Ok(())
     }

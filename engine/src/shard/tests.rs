@@ -12,9 +12,10 @@ use super::pacing::{CatchUp, Pacing};
 use super::workload::{Users, Workload};
 use super::{FailStatus, Phase, Settings, Shard};
 use crate::io::Errno;
-use crate::io::sim::{DelayLaw, HttpServer, LocalRefusal, Network, Quirk, SimIo, Truth};
+use crate::io::sim::{DelayLaw, HttpServer, Listener, LocalRefusal, Network, Quirk, SimIo, Truth};
 
 mod ending;
+mod ids;
 mod lateness;
 mod pressure;
 mod seconds;
@@ -70,6 +71,8 @@ struct Outcome {
     start: Timestamp,
     asked: u64,
     profile: Option<Profile>,
+    /// How long the list of connection attempts was at most.
+    opening_most: usize,
 }
 
 fn address() -> SocketAddr {
@@ -124,13 +127,22 @@ impl Lab {
     }
 
     fn run(self) -> Outcome {
+        let server = self.server.clone();
+        match (self.listens, &self.settings.tls) {
+            (false, _) => self.run_with(|_| ()),
+            (true, None) => self.run_against(server),
+            (true, Some(_)) => self.run_against(tls_ends::server()),
+        }
+    }
+
+    fn run_against(self, listener: impl Listener + 'static) -> Outcome {
+        self.run_with(|io| io.listen(address(), listener))
+    }
+
+    fn run_with(self, listen: impl FnOnce(&mut SimIo)) -> Outcome {
         let limits = self.settings.driver_limits();
         let mut io = SimIo::new(limits, self.network.clone());
-        match (self.listens, &self.settings.tls) {
-            (false, _) => {}
-            (true, None) => io.listen(address(), self.server.clone()),
-            (true, Some(_)) => io.listen(address(), tls_ends::server()),
-        }
+        listen(&mut io);
         let profile = (self.users.is_none()).then(|| {
             Profile::constant(Rate::per_second(self.rate), self.duration_ns).expect("a valid profile")
         });
@@ -153,8 +165,10 @@ impl Lab {
         assert!(control.tell(Command::Start { at: start }));
         let mut acts = self.acts.into_iter().peekable();
         let mut withheld_until = Timestamp::ZERO;
+        let mut opening_most = 0;
         while shard.phase != Phase::Done {
             shard.turn().expect("the simulated driver does not break");
+            opening_most = opening_most.max(shard.opening.len());
             while let Some((_, act)) = acts.next_if(|(at, _)| shard.now >= start.plus_nanos(*at)) {
                 match act {
                     Act::Tell(command) => assert!(control.tell(command)),
@@ -169,7 +183,7 @@ impl Lab {
         let truth = shard.io.finish();
         let Heard { totals, sealed, sending_ended, .. } = heard;
         let asked = profile.as_ref().map_or(0, Profile::arrival_count);
-        Outcome { totals, sealed, sending_ended, truth, start, asked, profile }
+        Outcome { totals, sealed, sending_ended, truth, start, asked, profile, opening_most }
     }
 }
 

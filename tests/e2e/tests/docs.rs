@@ -25,6 +25,7 @@ const DOCUMENTS: &[&str] = &[
     "CONTRIBUTING.md",
     "docs/architecture.md",
     "docs/glossary.md",
+    "docs/hostile.md",
     "docs/measuring.md",
     "docs/promises.md",
     "docs/schedule.md",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use e2e::machine::among_others;
 
 use crate::check::{Size, all};
+use crate::ids::every_answer_is_credited_once;
 use crate::table::CASES;
 
 #[test]
@@ -17,12 +18,9 @@ fn every_hostile_target_gets_its_class_and_its_exit_code() {
 }
 
 #[test]
-fn every_behaviour_has_its_row() {
-    let mut behaviours: Vec<&str> = testkit::all().map(|behaviour| behaviour.name).collect();
-    // It is for the ids.
-    behaviours.retain(|name| *name != "numbered");
-    let mut rows: Vec<&str> = CASES.iter().map(|case| case.behaviour).collect();
-    behaviours.sort_unstable();
-    rows.sort_unstable();
-    assert_eq!(behaviours, rows);
+fn no_answer_is_credited_to_another_request() {
+    let _hold = among_others();
+    for driver in ["uring", "epoll"] {
+        println!("{}", every_answer_is_credited_once(driver, 20_000, 5_000));
+    }
 }
