@@ -73,7 +73,7 @@ fn numbered(peer: &mut Peer) -> Talk {
         let number = peer.request()?;
         let status = 210 + u16::try_from(number % 80).expect("below 80");
         let unasked = answer_to(number, UNASKED);
-        let wrong = (number % 7 == 0).then_some(number / 7 % 6);
+        let wrong = number.is_multiple_of(7).then_some(number / 7 % 6);
         match wrong {
             // The answer and another one, in one segment.
             Some(0) => {

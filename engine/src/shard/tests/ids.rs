@@ -39,7 +39,7 @@ impl Peer for Numbered {
         let number = book.requests;
         book.requests += 1;
         let status = 210 + u16::try_from(number % 80).expect("below 80");
-        let wrong = (number % 7 == 0).then_some(number / 7 % 5);
+        let wrong = number.is_multiple_of(7).then_some(number / 7 % 5);
         match wrong {
             // Another answer behind it, in one piece.
             Some(0) => turn.answer(DELAY_NS, [answer(290), answer(UNASKED)].concat()),

@@ -1,7 +1,5 @@
 //! The matrix, whole: 200 requests per second for 5 s in each case, and every other flag its default.
 
-#![expect(clippy::print_stdout, reason = "whoever runs these for minutes wants the figures")]
-
 use std::time::Duration;
 
 use e2e::machine::alone;
