@@ -42,15 +42,17 @@ impl<I: Io> Shard<I> {
     /// Uses the connections again that were answered in this turn. Not earlier: a FIN, a reset or more bytes than were
     /// asked for often come together with the answer, and nothing should be sent into them.
     fn serve_answered(&mut self) {
-        // Taken out, so that what is served can open connections; the memory is kept.
-        let mut answered = std::mem::take(&mut self.answered);
-        for conn in answered.drain(..) {
+        if self.answered.is_empty() {
+            return;
+        }
+        for place in 0..self.answered.len() {
+            let conn = self.answered[place];
             let connection = &self.connections[conn.index as usize];
             if connection.id == conn && connection.state == State::Idle {
                 self.serve_next(conn);
             }
         }
-        self.answered = answered;
+        self.answered.clear();
     }
 
     fn received(&mut self, conn: ConnId, lent: Lent) {
