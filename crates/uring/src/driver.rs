@@ -26,6 +26,7 @@ use crate::probe;
 use crate::refusal::Refusal;
 use crate::ring::Ring;
 use crate::socket;
+use crate::timer::Timer;
 use crate::waiting::Waiting;
 use crate::{Completion, ConnId, Errno, Lent, Limits, PreparedId, Wait};
 
@@ -61,6 +62,9 @@ pub struct Driver {
     /// Closed connections whose descriptor may stand in a submission that is still queued.
     lingering: Vec<u32>,
     pub(crate) batch: u32,
+    timer: Timer,
+    /// A timer's operation is still queued: the call that should have submitted it was interrupted.
+    is_timer_queued: bool,
     /// The ring failed at a place that cannot say so; [`Driver::wait`] will.
     broken: Option<i32>,
 }
@@ -135,6 +139,8 @@ impl Driver {
             deferred: Vec::with_capacity(connections),
             lingering: Vec::with_capacity(connections),
             batch: 1,
+            timer: Timer::new(),
+            is_timer_queued: false,
             broken: None,
         })
     }
@@ -244,12 +250,32 @@ impl Driver {
             Wait::Until(deadline)
                 if !is_deferring && self.inbox_next == self.inbox.len() && !self.ring.has_completion() =>
             {
-                self.ring.enter_until(deadline)?;
+                self.sleep_until(deadline)?;
             }
             _ => self.ring.enter_now()?,
         }
         self.collect();
         Ok(())
+    }
+
+    /// Waits for a completion, at the latest until `deadline`.
+    #[inline]
+    fn sleep_until(&mut self, deadline: Timestamp) -> io::Result<()> {
+        if self.timer.covers(deadline) {
+            return self.ring.enter_for_one();
+        }
+        // A timer that an interrupted call has left in the queue still needs the memory of its time.
+        self.is_timer_queued = self.is_timer_queued && !self.ring.has_submitted();
+        if self.timer.is_exhausted() || self.is_timer_queued || self.ring.is_full() {
+            return self.ring.enter_until(deadline);
+        }
+        let entry = self.timer.arm(deadline);
+        // SAFETY: the time lives on the heap as long as the driver, and is not written to before the kernel has read
+        // it, which is when it takes the submission.
+        unsafe { self.ring.push(&entry) };
+        let entered = self.ring.enter_for_one();
+        self.is_timer_queued = !self.ring.has_submitted();
+        entered
     }
 
     /// The next completion collected by [`Driver::wait`], oldest first; `None` when all were handed out.
@@ -293,6 +319,10 @@ impl Driver {
     #[inline]
     fn interpret(&mut self, token: Token, result: i32, flags: u32) -> Option<Completion> {
         let operation = token.operation()?;
+        if operation == Operation::Timer {
+            self.timer.on_fired();
+            return None;
+        }
         let Some(place) = self.table.tenant(token) else {
             self.recycle(flags);
             return None;
@@ -311,6 +341,7 @@ impl Driver {
             Operation::SilentSend => self.on_silent_send(token, result),
             Operation::Discard => self.on_discarded(token, result),
             Operation::Connect => Some(self.on_connected(token, result)),
+            Operation::Timer => None,
         }
     }
 
@@ -444,6 +475,9 @@ impl Driver {
         let entry = &self.inbox[position];
         let token = Token::from_bits(entry.user_data());
         let (result, flags) = (entry.result(), entry.flags());
+        if token == Token::TIMER {
+            return;
+        }
         let is_silent_send = token.operation() == Some(Operation::SilentSend);
         if !is_silent_send && self.table.closing_count() == 0 {
             return;

@@ -91,7 +91,7 @@ impl Shim {
             Some(Operation::Receive) => Site::Receive,
             Some(Operation::Discard) => Site::Discard,
             Some(Operation::SilentSend | Operation::Send) => Site::Send,
-            None => return entry.clone(),
+            Some(Operation::Timer) | None => return entry.clone(),
         };
         if !self.strikes(site) {
             return entry.clone();

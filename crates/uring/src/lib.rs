@@ -29,6 +29,7 @@ mod ring;
 mod send;
 mod socket;
 mod submission;
+mod timer;
 mod waiting;
 
 pub use driver::{Driver, now};

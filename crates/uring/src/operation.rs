@@ -19,6 +19,8 @@ pub(crate) enum Operation {
     SilentSend = 4,
     /// Send that waits for room and always completes.
     Send = 5,
+    /// Wake the waiting thread; belongs to no connection.
+    Timer = 6,
 }
 
 /// Set in the tokens of cancellations; the rest names the operation to be cancelled.
@@ -36,6 +38,9 @@ pub(crate) const INDEX_LIMIT: u32 = 1 << 24;
 pub(crate) struct Token(u64);
 
 impl Token {
+    /// The token of timers, which belong to no connection.
+    pub(crate) const TIMER: Self = Self(Operation::Timer as u64);
+
     /// A token that names nothing.
     pub(crate) const VOID: Self = Self(0);
 
@@ -81,6 +86,7 @@ impl Token {
             3 => Some(Operation::Discard),
             4 => Some(Operation::SilentSend),
             5 => Some(Operation::Send),
+            6 => Some(Operation::Timer),
             _ => None,
         }
     }
@@ -98,6 +104,7 @@ mod tests {
             Operation::Discard,
             Operation::SilentSend,
             Operation::Send,
+            Operation::Timer,
         ];
         for operation in operations {
             for index in [0, 1, 4_095, INDEX_LIMIT - 1] {

@@ -162,6 +162,12 @@ impl Ring {
         self.queues.submission().is_full()
     }
 
+    /// Whether the kernel has taken every submission.
+    #[inline]
+    pub(crate) fn has_submitted(&mut self) -> bool {
+        self.queues.submission().is_empty()
+    }
+
     /// Whether the kernel has taken every submission, and reported in the completion queue proper whatever it
     /// had to say about them.
     #[inline]
@@ -208,6 +214,11 @@ impl Ring {
         }
         drop(submission);
         self.enter(0, 0, None)
+    }
+
+    /// Submits what is queued and waits for a completion, for as long as it takes.
+    pub(crate) fn enter_for_one(&mut self) -> io::Result<()> {
+        self.enter(1, 0, None)
     }
 
     /// Submits what is queued and waits for a completion, at the latest until `deadline`.
