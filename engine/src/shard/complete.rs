@@ -8,7 +8,7 @@
 use measure::ErrorClass;
 
 use super::release::FAILED_CONNECT_PAUSE_NS;
-use super::{COMPLETIONS_PER_TURN, NAME, Shard};
+use super::{COMPLETIONS_PER_TURN, CONNECTION_STEPS, NAME, Shard};
 use crate::conn::{Delivery, Stack, State, TlsStack, of_connect_errno, of_errno};
 use crate::io::{Completion, ConnId, Errno, Io, Lent};
 use http1::Response;
@@ -130,8 +130,9 @@ impl<I: Io> Shard<I> {
 
     /// A whole response has come; `ended` tells that the peer has closed behind it.
     fn responded(&mut self, conn: ConnId, id: ExchangeId, response: Response, ended: bool) {
-        let now = self.now;
         let exchange = self.exchanges.finish(id);
+        // In a turn whose queue was flushed, a response may come in the turn of its request.
+        let now = self.now.max(exchange.sent);
         let response_ns = now.nanos_since(exchange.intended);
         let service_ns = now.nanos_since(exchange.sent);
         let recorder = &mut self.recorders[usize::from(exchange.warmup)];
@@ -198,6 +199,7 @@ impl<I: Io> Shard<I> {
 
     /// Looks whether the TLS handshake is complete.
     fn handshaken(&mut self, conn: ConnId) {
+        self.step(CONNECTION_STEPS);
         let now = self.now;
         let warmup = usize::from(now < self.origin);
         let connection = &mut self.connections[conn.index as usize];

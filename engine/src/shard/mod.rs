@@ -10,7 +10,8 @@
 //! * No request leaves before its intended send time.
 //! * scheduled = sent + dropped, and when it is done sent = ok + errors + cut off.
 //! * If arrivals wait, no connection is idle.
-//! * The clock is read once a turn; everything in a turn happens at that instant.
+//! * The clock is read once a turn, and everything that came happened at that instant; only for what leaves, and for
+//!   the lag of what is due, it is read again after every few steps.
 //!
 //! ```text
 //!   Warming ──► Armed ──start──► Running ──end, stop──► Draining ──empty, grace over──► Done
@@ -60,6 +61,15 @@ const STALL_NS: u64 = 10_000_000;
 
 /// Exchanges whose answers one turn hears at least, if they have come: half of what epoll tells at once.
 const HEARD_PER_TURN: usize = 64;
+
+/// Steps of a turn between two readings of the clock: a few microseconds of work.
+const STEPS_PER_READING: u32 = 16;
+
+/// What a connect or a piece of a TLS handshake counts as: either takes longer than sixteen requests.
+const CONNECTION_STEPS: u32 = STEPS_PER_READING;
+
+/// What a request over TLS counts as.
+const ENCRYPTION_STEPS: u32 = 4;
 
 /// Connects begun in one turn before completions and arrivals get their chance again.
 const OPENS_PER_TURN: u32 = 4;
@@ -113,6 +123,10 @@ pub struct Shard<I: Io> {
     phase: Phase,
     /// Instant of this turn.
     now: Timestamp,
+    /// The present, read again after every [`STEPS_PER_READING`] steps of a turn: what leaves late in a long turn is not
+    /// stamped with its beginning.
+    present: Timestamp,
+    steps: u32,
     /// The plan's zero, warm-up included.
     start: Timestamp,
     /// The results' zero: the start plus the warm-up.
@@ -174,6 +188,8 @@ impl<I: Io> Shard<I> {
             reserve: (0..2).map(|_| Box::new(Snapshot::new(settings.names))).collect(),
             phase: Phase::Warming,
             now,
+            present: now,
+            steps: 0,
             start: Timestamp::MAX,
             origin: Timestamp::MAX,
             end: Timestamp::MAX,
@@ -213,6 +229,7 @@ impl<I: Io> Shard<I> {
         let wait = self.next_wait();
         self.io.wait(wait)?;
         let before = std::mem::replace(&mut self.now, self.io.now());
+        (self.present, self.steps) = (self.now, 0);
         self.unfinished_turn = false;
         self.opens_left = OPENS_PER_TURN;
         if self.now.nanos_since(self.planned) > STALL_NS {
@@ -347,6 +364,17 @@ impl<I: Io> Shard<I> {
             recorder.bytes_sent(taken - self.bytes_taken);
             self.bytes_taken = taken;
         }
+    }
+
+    /// Notes work of so many steps, a step being the release of a plain request; yields the present.
+    #[inline]
+    fn step(&mut self, steps: u32) -> Timestamp {
+        self.steps += steps;
+        if self.steps >= STEPS_PER_READING {
+            self.steps = 0;
+            self.present = self.io.now();
+        }
+        self.present
     }
 
     /// The recorder for work that does or does not belong to the warm-up.

@@ -13,7 +13,7 @@ use super::exchange::{Exchange, NONE};
 use super::pacing::{CatchUp, SKIP_AFTER_NS};
 use super::waiting::Waiting;
 use super::workload::Due;
-use super::{NAME, Phase, RELEASES_PER_TURN, Shard};
+use super::{CONNECTION_STEPS, ENCRYPTION_STEPS, NAME, Phase, RELEASES_PER_TURN, Shard};
 use crate::conn::{Stack, State};
 use crate::io::{ConnId, Errno, Io, TABLE_FULL};
 
@@ -52,7 +52,7 @@ impl<I: Io> Shard<I> {
     }
 
     fn arrive(&mut self, due: Due) {
-        let now = self.now;
+        let now = self.present;
         let lag_ns = now.nanos_since(due.intended);
         let warmup = due.intended < self.origin;
         self.pool.arrival();
@@ -96,10 +96,10 @@ impl<I: Io> Shard<I> {
 
     /// Hands an arrival to a connection that is ready for it.
     pub(super) fn begin(&mut self, conn: ConnId, arrival: Waiting) {
-        let now = self.now;
         let connection = &mut self.connections[conn.index as usize];
         let is_last = self.settings.is_last(connection.served);
         let message = self.settings.message(connection.served);
+        let encrypts = !matches!(connection.stack, Stack::Plain);
         let encrypted = match &mut connection.stack {
             Stack::Plain => Ok(()),
             Stack::Tls(stack) => stack.begin(message),
@@ -107,6 +107,7 @@ impl<I: Io> Shard<I> {
         if encrypted.is_err_and(tls::TlsError::is_retryable) {
             return self.begin_elsewhere(conn, arrival);
         }
+        let now = self.step(if encrypts { ENCRYPTION_STEPS } else { 1 });
         let exchange = self.exchanges.begin(Exchange {
             intended: arrival.intended,
             sent: now,
@@ -115,6 +116,7 @@ impl<I: Io> Shard<I> {
             user: arrival.user,
             warmup: arrival.warmup,
         });
+        let connection = &mut self.connections[conn.index as usize];
         connection.state = State::Busy { exchange };
         connection.machine.expect(self.settings.head_request);
         let recorder = &mut self.recorders[usize::from(arrival.warmup)];
@@ -227,6 +229,7 @@ impl<I: Io> Shard<I> {
             self.forget_all_opened();
         }
         self.opening.push_back((conn, self.now));
+        self.step(CONNECTION_STEPS);
         Ok(())
     }
 }
