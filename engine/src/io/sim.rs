@@ -326,6 +326,7 @@ impl Io for SimIo {
     }
 
     fn send(&mut self, conn: ConnId, prepared: PreparedId) {
+        self.world.now = self.world.now.plus_nanos(self.world.network.send_ns);
         let bytes = Arc::clone(&self.prepared[prepared.0 as usize]);
         self.send_segment(conn, Segment::whole(bytes), None);
     }

@@ -40,6 +40,8 @@ pub struct Network {
     pub coalesce_ns: u64,
     /// What a wait costs that neither finds nor waits for anything, so that polling makes time pass.
     pub poll_ns: u64,
+    /// What each send takes of the sender's own time.
+    pub send_ns: u64,
     /// Bytes that are taken from a sender before the peer has read any.
     pub send_window: usize,
     /// Times in which the machine refuses to connect.
@@ -63,6 +65,7 @@ impl Default for Network {
             send_failure_per_million: 0,
             coalesce_ns: 0,
             poll_ns: 200,
+            send_ns: 0,
             send_window: 256 << 10,
             refusals: Vec::new(),
             keep_bytes: false,

@@ -43,3 +43,21 @@ fn what_timed_out_during_an_own_stall_has_timed_out() {
     let counters = &outcome.check("frozen").totals.counters;
     assert_eq!((outcome.errors(ErrorClass::TimeoutFirstByte), counters.cut_off), (40, 0));
 }
+
+/// Two hundred requests take 4 ms to leave: the later ones left later, and none was slower for it by more than a turn or
+/// two of the shard's.
+#[test]
+fn a_long_turn_is_no_service_time() {
+    const SEND_NS: u64 = 20_000;
+    let mut lab = Lab::new(10_000, SECOND);
+    lab.network.send_ns = SEND_NS;
+    lab.settings.connections = 256;
+    lab.settings.warm_connections = 256;
+    lab.server.delay = DelayLaw::Fixed(MS);
+    lab.acts = vec![(SECOND / 2, Act::Freeze(20 * MS))];
+    let outcome = lab.run();
+    assert_eq!(outcome.totals.counters.ok, 10_000);
+    // The burst is 2 % of the requests, so the 99th percentile lies in its middle.
+    let p99_ns = outcome.totals.latency(Latency::Service).value_at_quantile(0.99);
+    assert!(p99_ns < MS + 2 * (32 + 32) * SEND_NS, "{p99_ns} ns of service");
+}
