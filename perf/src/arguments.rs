@@ -21,6 +21,8 @@ pub(crate) enum Command {
     ClosedLoop(Options),
     /// CPU per request over TLS 1.3 (nginx): engine and peers
     Tls(Options),
+    /// CPU per TLS 1.3 handshake (nginx), full and with tickets: engine and peers
+    Handshakes(Options),
     /// How well 20,000 and 50,000 requests per second are kept, and at what cost: engine, oha, hey
     Schedule(Options),
     /// CPU per request by connections, from 1 to 1,024: engine and peers

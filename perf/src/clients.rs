@@ -13,8 +13,9 @@ use crate::baselines::Kind;
 use crate::child::{Ended, Running};
 use crate::programs::Programs;
 
-/// Requests for each second of a run, where a client takes a count only.
+/// Requests for each second of a run, where a client takes a count only: without TLS and with it.
 const CHURN_PER_SECOND: u32 = 10_000;
+const HANDSHAKES_PER_SECOND: u32 = 700;
 
 /// What all clients of a table are to do.
 #[derive(Clone, Debug)]
@@ -130,7 +131,8 @@ impl Client {
             What::Wrk => format!("-t{threads} -c{connections} -d{seconds}s {url}"),
             // With a duration it does not come to its end when the target closes connections.
             What::H2load if load.is_churn => {
-                format!("--h1 -t{threads} -c{connections} -n{} {url}", seconds * CHURN_PER_SECOND)
+                let per_second = if load.is_tls { HANDSHAKES_PER_SECOND } else { CHURN_PER_SECOND };
+                format!("--h1 -t{threads} -c{connections} -n{} {url}", seconds * per_second)
             }
             What::H2load => format!("--h1 -t{threads} -c{connections} -D{seconds} {url}"),
             What::Oha { corrected } => {

@@ -45,6 +45,7 @@ pub fn run() -> ExitCode {
         Command::Sizes(options) => tables::print(&options, &[tables::Name::Sizes]),
         Command::Churn(options) => tables::print(&options, &[tables::Name::Churn]),
         Command::Tls(options) => tables::print(&options, &[tables::Name::Tls]),
+        Command::Handshakes(options) => tables::print(&options, &[tables::Name::Handshakes]),
         Command::Schedule(options) => tables::print(&options, &[tables::Name::Schedule]),
         Command::Scaling(options) => tables::print(&options, &[tables::Name::Scaling]),
         Command::All(options) => tables::print(&options, tables::ALL),

@@ -29,11 +29,17 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    pub(crate) fn start(program: &Path, core: usize, scratch: &Path) -> Result<Self, PerfError> {
+    /// Starts it on `core`; whether it lets sessions be resumed decides what a new connection costs.
+    pub(crate) fn start(
+        program: &Path,
+        core: usize,
+        scratch: &Path,
+        resumes: bool,
+    ) -> Result<Self, PerfError> {
         let folder = scratch.join("nginx");
         fs::create_dir_all(&folder).map_err(PerfError::system("cannot create a scratch folder"))?;
         let (secure, plain) = free_ports()?;
-        let configuration = configure(&folder, secure, plain)?;
+        let configuration = configure(&folder, secure, plain, resumes)?;
         let shown = |path: &Path| path.display().to_string();
         let arguments =
             ["-e", "stderr", "-p", &shown(&folder), "-c", &shown(&configuration)].map(str::to_owned);
@@ -97,7 +103,12 @@ fn free_ports() -> Result<(SocketAddr, SocketAddr), PerfError> {
     Ok((name(&one)?, name(&other)?))
 }
 
-fn configure(folder: &Path, secure: SocketAddr, plain: SocketAddr) -> Result<PathBuf, PerfError> {
+fn configure(
+    folder: &Path,
+    secure: SocketAddr,
+    plain: SocketAddr,
+    resumes: bool,
+) -> Result<PathBuf, PerfError> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
     let parameters =
         rcgen::CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).map_err(failed)?;
@@ -115,10 +126,11 @@ fn configure(folder: &Path, secure: SocketAddr, plain: SocketAddr) -> Result<Pat
     let text = format!(
         "daemon off;\nmaster_process off;\npid {folder}/nginx.pid;\nevents {{ worker_connections 4096; }}\n\
          http {{\n  access_log off;\n  keepalive_requests 1000000000;\n  keepalive_timeout 600s;\n{temporary}\
-         server {{\n  listen {secure} ssl;\n  ssl_protocols TLSv1.3;\n  ssl_certificate {certificate};\n  \
+         server {{\n  listen {secure} ssl;\n  ssl_protocols TLSv1.3;\n  ssl_session_tickets {tickets};\n  ssl_certificate {certificate};\n  \
          ssl_certificate_key {key};\n  default_type text/plain;\n  \
          location / {{ return 200 \"hello from perf 0123456\"; }}\n}}\n\
          server {{ listen {plain}; location = /status {{ stub_status; }} }}\n}}\n",
+        tickets = if resumes { "on" } else { "off" },
         folder = folder.display(),
         certificate = certificate.display(),
         key = key.display(),
@@ -141,7 +153,7 @@ mod tests {
         let program = crate::programs::find("nginx").expect("`cargo xtask test` installs nginx-light");
         let scratch = tempfile::tempdir().unwrap();
         let core = crate::child::cores().unwrap()[0];
-        let nginx = Nginx::start(&program, core, scratch.path()).unwrap();
+        let nginx = Nginx::start(&program, core, scratch.path(), true).unwrap();
         assert_eq!(nginx.requests().unwrap(), 0);
         let mut stream = TcpStream::connect(nginx.plain).unwrap();
         stream.write_all(b"GET /absent HTTP/1.0\r\n\r\n").unwrap();

@@ -47,7 +47,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
 }
 
 /// Suites of the long home: test targets of the package `e2e` behind its feature `long`.
-const SUITES: &[&str] = &["long", "truth", "connections", "torture", "bulk", "hostile"];
+const SUITES: &[&str] = &["long", "truth", "connections", "torture", "bulk", "hostile", "soak"];
 
 /// Runs the tests of the long home, or of one suite of it; more words pick tests.
 pub(crate) fn long(arguments: &[String]) -> Result<(), String> {

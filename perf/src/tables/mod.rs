@@ -33,13 +33,22 @@ pub(crate) enum Name {
     Sizes,
     Churn,
     Tls,
+    Handshakes,
     Schedule,
     Scaling,
 }
 
 /// Every table, in the order of the document.
-pub(crate) const ALL: &[Name] =
-    &[Name::ClosedLoop, Name::Sweep, Name::Sizes, Name::Churn, Name::Tls, Name::Schedule, Name::Scaling];
+pub(crate) const ALL: &[Name] = &[
+    Name::ClosedLoop,
+    Name::Sweep,
+    Name::Sizes,
+    Name::Churn,
+    Name::Tls,
+    Name::Handshakes,
+    Name::Schedule,
+    Name::Scaling,
+];
 
 /// All that a table needs to be measured.
 #[derive(Debug)]
@@ -105,6 +114,7 @@ pub(crate) fn print(options: &Options, names: &[Name]) -> Result<(), PerfError> 
             Name::Sizes => saturated::sizes(&bench),
             Name::Churn => saturated::churn(&bench),
             Name::Tls => tls::measure(&bench),
+            Name::Handshakes => tls::handshakes(&bench),
             Name::Schedule => schedule::measure(&bench),
             Name::Scaling => Ok(scaling::measure(&bench)),
         }?;

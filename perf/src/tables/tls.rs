@@ -1,4 +1,5 @@
-//! CPU per request over TLS 1.3 keep-alive at saturation, nginx as the target, on the client's core.
+//! TLS 1.3 at saturation, nginx as the target, on the client's core: CPU per request of kept connections, and CPU per
+//! handshake when each request has a connection of its own.
 
 use super::comparison::{self, Goal, Reading};
 use super::tally::Standing;
@@ -23,6 +24,13 @@ const GOALS: &[Goal] = &[
     Goal { engine: "engine, epoll", to: "engine, ring", at_most: None },
 ];
 
+/// A third of wrk's CPU: three times as many handshakes for each second of it.
+const HANDSHAKE_GOALS: &[Goal] = &[
+    Goal { engine: "engine, ring", to: "wrk", at_most: Some(1.0 / 3.0) },
+    Goal { engine: "engine, ring", to: "h2load", at_most: None },
+    Goal { engine: "engine, ring", to: "oha", at_most: None },
+];
+
 /// Of the cheapest peer's CPU.
 const BEST_AT_MOST: f64 = 0.85;
 
@@ -33,7 +41,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
         return Ok(Table { name: "tls", markdown, samples: serde_json::Value::Null, standings: Vec::new() });
     };
     let target_core = bench.options.target_core.unwrap_or(bench.core);
-    let nginx = Nginx::start(program, target_core, bench.scratch)?;
+    let nginx = Nginx::start(program, target_core, bench.scratch, true)?;
     let load = Load {
         address: nginx.address(),
         is_tls: true,
@@ -60,4 +68,51 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
     failures(&mut markdown, &samples.failures);
     let standings = Standing::of("TLS 1.3 keep-alive", &clients, &samples).into_iter().collect();
     Ok(Table { name: "tls", markdown, samples: comparison::to_json(&clients, &samples), standings })
+}
+
+/// Full handshakes, and handshakes that may resume a session.
+pub(super) fn handshakes(bench: &Bench<'_>) -> Result<Table, PerfError> {
+    let mut markdown = String::from("## TLS handshakes\n\n");
+    let Some(program) = &bench.programs.nginx else {
+        line(&mut markdown, "Not measured: there is no nginx.\n");
+        return Ok(Table {
+            name: "handshakes",
+            markdown,
+            samples: serde_json::Value::Null,
+            standings: Vec::new(),
+        });
+    };
+    let target_core = bench.options.target_core.unwrap_or(bench.core);
+    let clients = bench.clients(CLIENTS);
+    line(
+        &mut markdown,
+        &format!(
+            "Small GETs over TLS 1.3, each on a connection of its own, nginx with ECDSA P-256, nobody verifies the \
+             certificate; client on core {}, target on core {target_core}. A request is a handshake. With tickets \
+             nginx offers to resume sessions, which each client may do or not.\n",
+            bench.core
+        ),
+    );
+    let (mut all, mut standings) = (serde_json::Map::new(), Vec::new());
+    for (label, resumes) in [("full TLS handshakes", false), ("TLS handshakes with tickets offered", true)] {
+        let nginx = Nginx::start(program, target_core, bench.scratch, resumes)?;
+        let load = Load {
+            address: nginx.address(),
+            is_tls: true,
+            connections: bench.options.connections,
+            seconds: bench.options.seconds(),
+            rate: None,
+            is_churn: true,
+        };
+        let samples = comparison::take(bench, &clients, &load, &[bench.core], || {
+            Ok(Reading { requests: nginx.requests()?, cpu_ns: nginx.cpu_ns()? })
+        });
+        line(&mut markdown, &format!("### {label}\n"));
+        comparison::absolute(&mut markdown, &clients, &samples, "wrk");
+        comparison::relative(&mut markdown, &clients, &samples, HANDSHAKE_GOALS);
+        failures(&mut markdown, &samples.failures);
+        standings.extend(Standing::of(label, &clients, &samples));
+        all.insert(label.to_owned(), comparison::to_json(&clients, &samples));
+    }
+    Ok(Table { name: "handshakes", markdown, samples: serde_json::Value::Object(all), standings })
 }
