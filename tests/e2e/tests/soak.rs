@@ -84,9 +84,12 @@ fn memory_and_descriptors_stay_flat() {
         assert!(audit.failed() > audit.sent / 200, "the target made too few errors: {}", outcome.told());
         assert!(most <= first.resident_kib + GROWTH_KIB, "memory grows: {readings:?}");
         let descriptors = readings.iter().map(|reading| reading.descriptors);
-        let (least, most) = (descriptors.clone().min(), descriptors.max());
+        let (fewest, greatest) = (descriptors.clone().min(), descriptors.max());
         // The pool grows with the worst stall, up to its cap; closing connections are counted in it.
-        assert!(most <= least.map(|least| least + 512), "descriptors grow from {least:?} to {most:?}");
+        assert!(
+            greatest <= fewest.map(|count| count + 512),
+            "descriptors grow from {fewest:?} to {greatest:?}"
+        );
         assert!(readings.len() as u64 + settled + 5 >= seconds, "it was watched to its end");
     }
 }
