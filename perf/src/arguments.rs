@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Sizes(Options),
     /// CPU per request with a connection for each: engine and peers
     Churn(Options),
+    /// Bytes per CPU second of downloads and uploads of 1 MiB: engine, wrk, plain loops
+    Bulk(Options),
     /// Throughput per core with 1, 2 and more cores: engine and wrk
     Scaling(Options),
     /// All tables, and a tally of them
@@ -52,7 +54,7 @@ pub(crate) struct Options {
     /// A check that everything works, in under a minute: one round of one second
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     pub(crate) quick: bool,
-    /// Connections of every client (those of the sweep are its own; for scaling, of each core)
+    /// Connections of every client (those of the sweep and of large bodies are their own; for scaling, of each core)
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) connections: u32,
     /// Rates of the schedule table, in requests per second

@@ -28,6 +28,8 @@ pub(crate) struct Load {
     pub(crate) rate: Option<u32>,
     /// Every request on a connection of its own.
     pub(crate) is_churn: bool,
+    /// Bytes of body in each request, a POST then; 0 is a GET.
+    pub(crate) request_bytes: usize,
 }
 
 impl Load {
@@ -90,7 +92,13 @@ impl Client {
         let report_path = scratch.join("report.json");
         // A report of an earlier run must not be taken for this one's.
         let _ = std::fs::remove_file(&report_path);
-        let arguments = self.arguments(load, cores, &report_path);
+        let mut arguments = self.arguments(load, cores, &report_path);
+        if self.what == What::Wrk && load.request_bytes > 0 {
+            // It has no flag for a method or a body.
+            let path = scratch.join("upload.lua");
+            std::fs::write(&path, upload_script(load.request_bytes)).map_err(|error| error.to_string())?;
+            arguments.splice(0..0, ["-s".to_owned(), path.display().to_string()]);
+        }
         let running = Running::start(&self.program, &arguments, cores, scratch, "client");
         let ended = running
             .and_then(|running| running.finish(load.limit_ns()))
@@ -118,13 +126,17 @@ impl Client {
             }
             What::Engine { io, pacing } => {
                 let close = only_if(load.is_churn, "--close-after 1 ");
+                let body = match load.request_bytes {
+                    0 => String::new(),
+                    bytes => format!("--body-size {bytes} "),
+                };
                 let load = match load.rate {
                     Some(rate) => format!("--tps {rate} --connections {connections}"),
                     None => format!("--users {connections}"),
                 };
                 let cores: Vec<String> = cores.iter().map(|core| format!("{core}-{core}")).collect();
                 format!(
-                    "{url} {load} {close}--duration {seconds}s --cores {} --io {io} --pacing {pacing} --insecure --quiet",
+                    "{url} {load} {close}{body}--duration {seconds}s --cores {} --io {io} --pacing {pacing} --insecure --quiet",
                     cores.join(",")
                 )
             }
@@ -192,6 +204,11 @@ impl Run {
     }
 }
 
+/// What makes wrk send a body; the string is made once, before the run.
+fn upload_script(bytes: usize) -> String {
+    format!("wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", {bytes})\n")
+}
+
 /// Why a run failed, in one line.
 fn last_words(ended: &Ended) -> String {
     let how = match (ended.overran, ended.code) {
@@ -210,7 +227,7 @@ mod tests {
 
     fn load(is_tls: bool, rate: Option<u32>) -> Load {
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
-        Load { address, is_tls, connections: 64, seconds: 3, rate, is_churn: false }
+        Load { address, is_tls, connections: 64, seconds: 3, rate, is_churn: false, request_bytes: 0 }
     }
 
     fn line(what: What, load: &Load) -> String {
@@ -270,6 +287,12 @@ mod tests {
                 engine,
                 &churn,
                 "http://127.0.0.1:8080/ --users 64 --close-after 1 --duration 3s --cores 1-1 --io uring \
+                 --pacing sleep --quiet --json a report.json",
+            ),
+            (
+                engine,
+                &Load { request_bytes: 1 << 20, ..load(false, None) },
+                "http://127.0.0.1:8080/ --users 64 --body-size 1048576 --duration 3s --cores 1-1 --io uring \
                  --pacing sleep --quiet --json a report.json",
             ),
             (What::Hey, &load(false, Some(20_000)), "-cpus 1 -c 64 -z 3s -q 312.5 http://127.0.0.1:8080/"),

@@ -44,6 +44,7 @@ pub fn run() -> ExitCode {
         Command::Sweep(options) => tables::print(&options, &[tables::Name::Sweep]),
         Command::Sizes(options) => tables::print(&options, &[tables::Name::Sizes]),
         Command::Churn(options) => tables::print(&options, &[tables::Name::Churn]),
+        Command::Bulk(options) => tables::print(&options, &[tables::Name::Bulk]),
         Command::Tls(options) => tables::print(&options, &[tables::Name::Tls]),
         Command::Handshakes(options) => tables::print(&options, &[tables::Name::Handshakes]),
         Command::Schedule(options) => tables::print(&options, &[tables::Name::Schedule]),

@@ -2,7 +2,8 @@
 //!
 //! What it is: the same for every client, so that ratios between clients hold. It counts requests (heads that end in
 //! an empty line), and on demand notes when each arrived.
-//! What it is not: an HTTP server. It reads no request line and expects no bodies. It shares no code with the product.
+//! What it is not: an HTTP server. It reads no request line, and expects bodies only of a size that it is told. It shares
+//! no code with the product.
 //!
 //! Units: nanoseconds of the monotonic clock.
 
@@ -26,6 +27,9 @@ pub(crate) const REPLY: &[u8; 107] = b"HTTP/1.1 200 OK\r\n\
     \r\n\
     hello from perf 0123456";
 
+/// Bytes read at once: where requests are small, and where they have bodies.
+const SMALL_READ: usize = 4 << 10;
+const LARGE_READ: usize = 256 << 10;
 /// The token of the listening socket.
 const LISTENER: u64 = u64::MAX;
 /// A spinning responder never sleeps: it has a core of its own, and its notes of arrivals are not late.
@@ -52,13 +56,16 @@ pub(crate) struct Manner {
     pub(crate) body_bytes: Option<usize>,
     /// Close a connection after an answer when the request asks for it (RFC 9112 section 9.6). Looking costs time.
     pub(crate) obeys_close: bool,
+    /// Bytes of body behind every head. With some, a request counts when all of it has come.
+    pub(crate) request_bytes: usize,
 }
 
 impl Manner {
     /// [`REPLY`], sleeping between requests.
-    pub(crate) const PLAIN: Self = Self { is_spinning: false, body_bytes: None, obeys_close: false };
+    pub(crate) const PLAIN: Self =
+        Self { is_spinning: false, body_bytes: None, obeys_close: false, request_bytes: 0 };
 
-    fn reply(&self, is_last: bool) -> Vec<u8> {
+    pub(crate) fn reply(&self, is_last: bool) -> Vec<u8> {
         let Some(bytes) = self.body_bytes.or(is_last.then_some(23)) else { return REPLY.to_vec() };
         let close = if is_last { "Connection: close\r\n" } else { "" };
         let head = format!(
@@ -163,6 +170,8 @@ struct Connection {
     stream: TcpStream,
     /// How much of an empty line has been seen at the end of what it sent.
     matched: usize,
+    /// Bytes that are still to come of the body of its request.
+    body_left: usize,
     /// Bytes of answers that are due and not sent yet; the last of them ends an answer.
     unsent: usize,
     /// Whether the answer is the last.
@@ -179,6 +188,9 @@ struct Serving {
     shared: Arc<Shared>,
     replies: [Vec<u8>; 2],
     obeys_close: bool,
+    request_bytes: usize,
+    /// What requests are read into.
+    memory: Box<[u8]>,
 }
 
 impl Serving {
@@ -188,8 +200,18 @@ impl Serving {
         epoll::add(&epoll, listener.as_fd(), data, epoll::EventFlags::IN)
             .map_err(PerfError::system("epoll_ctl"))?;
         let replies = [manner.reply(false), manner.reply(true)];
-        let obeys_close = manner.obeys_close;
-        Ok(Self { listener, epoll, connections: Vec::new(), free: Vec::new(), shared, replies, obeys_close })
+        let memory = if manner.request_bytes == 0 { SMALL_READ } else { LARGE_READ };
+        Ok(Self {
+            listener,
+            epoll,
+            connections: Vec::new(),
+            free: Vec::new(),
+            shared,
+            replies,
+            obeys_close: manner.obeys_close,
+            request_bytes: manner.request_bytes,
+            memory: vec![0; memory].into_boxed_slice(),
+        })
     }
 
     fn serve(&mut self, is_spinning: bool) -> io::Result<()> {
@@ -236,22 +258,31 @@ impl Serving {
                 self.connections.len() - 1
             });
             epoll::add(&self.epoll, &stream, epoll::EventData::new_u64(place as u64), epoll::EventFlags::IN)?;
-            let connection =
-                Connection { stream, matched: 0, unsent: 0, is_closing: false, is_blocked: false };
+            let connection = Connection {
+                stream,
+                matched: 0,
+                body_left: 0,
+                unsent: 0,
+                is_closing: false,
+                is_blocked: false,
+            };
             self.connections[place] = Some(connection);
         }
     }
 
     fn answer(&mut self, place: usize) {
         let Some(connection) = self.connections[place].as_mut() else { return };
-        let mut bytes = [0; 4096];
-        let count = match connection.stream.read(&mut bytes) {
+        let bytes = &mut self.memory;
+        let count = match connection.stream.read(bytes) {
             Ok(0) => return self.close(place),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(_) => return self.close(place),
         };
-        let requests = ended_heads(&bytes[..count], &mut connection.matched);
+        let requests = match self.request_bytes {
+            0 => ended_heads(&bytes[..count], &mut connection.matched),
+            body => ended_requests(&bytes[..count], body, &mut connection.matched, &mut connection.body_left),
+        };
         // Counted before it is answered: a client that has its reply was counted.
         let total = self.shared.requests.load(Ordering::Relaxed) + requests;
         self.shared.requests.store(total, Ordering::Release);
@@ -325,9 +356,60 @@ fn ended_heads(bytes: &[u8], matched: &mut usize) -> u64 {
     count
 }
 
+/// How many requests end in these bytes, each a head and `body` bytes behind it.
+fn ended_requests(mut bytes: &[u8], body: usize, matched: &mut usize, body_left: &mut usize) -> u64 {
+    let mut count = 0;
+    while !bytes.is_empty() {
+        if *body_left > 0 {
+            let taken = bytes.len().min(*body_left);
+            *body_left -= taken;
+            bytes = &bytes[taken..];
+            count += u64::from(*body_left == 0);
+        } else {
+            // Byte by byte only as far as the head goes.
+            let end = (0..bytes.len()).find(|place| ended_heads(&bytes[*place..=*place], matched) > 0);
+            let Some(end) = end else { return count };
+            *body_left = body;
+            bytes = &bytes[end + 1..];
+        }
+    }
+    count
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_with_bodies_are_counted_however_they_are_cut() {
+        let stream = b"POST / HTTP/1.1\r\n\r\n\r\n\r\nPOST / HTTP/1.1\r\n\r\nbodyPOST".as_slice();
+        for cut in 0..stream.len() {
+            let (mut matched, mut left) = (0, 0);
+            let (front, back) = stream.split_at(cut);
+            let count = ended_requests(front, 4, &mut matched, &mut left)
+                + ended_requests(back, 4, &mut matched, &mut left);
+            assert_eq!((count, left), (2, 0), "{cut}");
+        }
+    }
+
+    #[test]
+    fn large_requests_are_answered_when_all_of_them_has_come() {
+        let core = crate::child::cores().unwrap()[0];
+        let manner = Manner { request_bytes: 1 << 20, ..Manner::PLAIN };
+        let responder = Responder::start_on(&[core], &manner).unwrap();
+        let mut stream = TcpStream::connect(responder.address()).unwrap();
+        let body = vec![b'x'; 1 << 20];
+        for round in 1..=3 {
+            stream.write_all(b"POST / HTTP/1.1\r\n\r\n").unwrap();
+            let (most, last) = body.split_at(body.len() - 1);
+            stream.write_all(most).unwrap();
+            assert_eq!(responder.requests(), round - 1);
+            stream.write_all(last).unwrap();
+            let mut reply = [0; REPLY.len()];
+            stream.read_exact(&mut reply).unwrap();
+            assert_eq!((&reply, responder.requests()), (REPLY, round));
+        }
+    }
 
     #[test]
     fn heads_are_counted_however_they_are_cut() {

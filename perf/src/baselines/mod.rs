@@ -9,6 +9,7 @@
 //!
 //! Units: nanoseconds.
 
+mod bulk;
 mod epoll;
 mod floor;
 mod ring;
@@ -25,6 +26,8 @@ pub use window::Window;
 
 /// What every baseline sends.
 pub const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: baseline\r\n\r\n";
+/// Bytes of body where there is a large one.
+pub const BULK_BYTES: usize = 1 << 20;
 /// The size of what the target answers to it.
 pub const REPLY_SIZE: usize = crate::responder::REPLY.len();
 
@@ -43,6 +46,10 @@ pub enum Kind {
     Glommio,
     /// compio on `io_uring`.
     Compio,
+    /// Large requests: `send(2)` from one buffer as far as the kernel takes it, then readiness.
+    SendLoop,
+    /// Large answers: `recv(2)` into one buffer on readiness.
+    RecvLoop,
 }
 
 impl Kind {
@@ -55,6 +62,8 @@ impl Kind {
             Self::Monoio => "monoio",
             Self::Glommio => "glommio",
             Self::Compio => "compio",
+            Self::SendLoop => "send-loop",
+            Self::RecvLoop => "recv-loop",
         }
     }
 
@@ -70,6 +79,8 @@ pub(crate) fn run(exercise: &Exercise) -> Result<(), PerfError> {
         Kind::Floor => floor::run(exercise),
         Kind::Epoll => epoll::run(exercise),
         Kind::Ring => ring::run(exercise),
+        Kind::SendLoop => bulk::send(exercise),
+        Kind::RecvLoop => bulk::receive(exercise),
         Kind::Monoio | Kind::Glommio | Kind::Compio => {
             Err(io::Error::other("it is in the program `runtimes` (--features baselines)"))
         }
@@ -115,6 +126,23 @@ mod tests {
             let seen = responder.requests();
             assert!(window.requests() > 100 && window.requests() < seen, "{window:?}, target saw {seen}");
             assert!(window.cpu_ns_per_request() > 100.0, "{window:?}");
+        }
+    }
+
+    #[test]
+    fn large_bodies_are_moved_both_ways() {
+        use crate::responder::Manner;
+        let core = crate::child::cores().unwrap()[0];
+        for (kind, manner) in [
+            (Kind::SendLoop, Manner { request_bytes: BULK_BYTES, ..Manner::PLAIN }),
+            (Kind::RecvLoop, Manner { body_bytes: Some(BULK_BYTES), ..Manner::PLAIN }),
+        ] {
+            let responder = Responder::start_on(&[core], &manner).unwrap();
+            let exercise = Exercise { kind, address: responder.address(), connections: 3, seconds: 1 };
+            let run = if kind == Kind::SendLoop { bulk::send } else { bulk::receive };
+            let window = run(&exercise).unwrap();
+            let seen = responder.requests();
+            assert!(window.requests() > 0 && window.requests() < seen, "{window:?}, target saw {seen}");
         }
     }
 

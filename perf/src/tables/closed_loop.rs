@@ -45,6 +45,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
         seconds: bench.options.seconds(),
         rate: None,
         is_churn: false,
+        request_bytes: 0,
     };
     let clients = bench.clients(CLIENTS);
     let samples = comparison::take(bench, &clients, &load, &[bench.core], || {

@@ -15,7 +15,7 @@ use crate::rounds::Samples;
 use crate::statistics::Spread;
 
 /// Fewer requests than this are no saturation, but something that went wrong.
-const REQUESTS_MIN: u64 = 1_000;
+const REQUESTS_MIN: u64 = 100;
 
 /// Other people's load generators, as the tables call them.
 pub(super) const PEERS: &[&str] = &["wrk", "h2load", "oha", "hey"];

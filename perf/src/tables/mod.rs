@@ -3,6 +3,7 @@
 //! Each table is a module with one function, from a [`Bench`] to a [`Table`]. Markdown goes to standard output as soon
 //! as a table is done; the samples behind it go into the JSON document at the end.
 
+mod bulk;
 mod closed_loop;
 mod comparison;
 mod saturated;
@@ -32,6 +33,7 @@ pub(crate) enum Name {
     Sweep,
     Sizes,
     Churn,
+    Bulk,
     Tls,
     Handshakes,
     Schedule,
@@ -44,6 +46,7 @@ pub(crate) const ALL: &[Name] = &[
     Name::Sweep,
     Name::Sizes,
     Name::Churn,
+    Name::Bulk,
     Name::Tls,
     Name::Handshakes,
     Name::Schedule,
@@ -113,6 +116,7 @@ pub(crate) fn print(options: &Options, names: &[Name]) -> Result<(), PerfError> 
             Name::Sweep => saturated::sweep(&bench),
             Name::Sizes => saturated::sizes(&bench),
             Name::Churn => saturated::churn(&bench),
+            Name::Bulk => bulk::measure(&bench),
             Name::Tls => tls::measure(&bench),
             Name::Handshakes => tls::handshakes(&bench),
             Name::Schedule => schedule::measure(&bench),

@@ -107,6 +107,7 @@ fn measure(
             seconds: bench.options.seconds(),
             rate: None,
             is_churn: row.manner.obeys_close,
+            request_bytes: 0,
         };
         let samples = comparison::take(bench, &clients, &load, &[bench.core], || {
             Ok(Reading { requests: responder.requests(), cpu_ns: responder.cpu_ns() })

@@ -107,6 +107,7 @@ fn one(bench: &Bench<'_>, arrangement: &Arrangement, client: &Client) -> Result<
         seconds: bench.options.seconds(),
         rate: None,
         is_churn: false,
+        request_bytes: 0,
     };
     comparison::one(client, &load, &arrangement.client, bench.scratch, || {
         Ok(Reading { requests: responder.requests(), cpu_ns: responder.cpu_ns() })

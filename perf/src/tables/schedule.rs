@@ -83,6 +83,7 @@ fn at_rate(
         seconds: bench.options.seconds(),
         rate: Some(rate),
         is_churn: false,
+        request_bytes: 0,
     };
     let clients = bench.clients(CLIENTS);
     let names: Vec<String> = clients.iter().map(|client| client.name.clone()).collect();

@@ -49,6 +49,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
         seconds: bench.options.seconds(),
         rate: None,
         is_churn: false,
+        request_bytes: 0,
     };
     let clients = bench.clients(CLIENTS);
     let samples = comparison::take(bench, &clients, &load, &[bench.core], || {
@@ -103,6 +104,7 @@ pub(super) fn handshakes(bench: &Bench<'_>) -> Result<Table, PerfError> {
             seconds: bench.options.seconds(),
             rate: None,
             is_churn: true,
+            request_bytes: 0,
         };
         let samples = comparison::take(bench, &clients, &load, &[bench.core], || {
             Ok(Reading { requests: nginx.requests()?, cpu_ns: nginx.cpu_ns()? })
