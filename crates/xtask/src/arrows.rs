@@ -11,13 +11,17 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("http1", &["clock"]),
     ("tls", &["clock"]),
     ("uring", &["clock"]),
-    ("plan", &["schedule"]),
+    ("scenario", &["clock"]),
+    ("plan", &["schedule", "scenario"]),
     ("verdict", &["plan", "measure"]),
     ("report", &["verdict", "measure", "plan"]),
     ("target", &["clock", "measure", "http1"]),
     (
         "engine",
-        &["clock", "schedule", "measure", "http1", "tls", "uring", "plan", "verdict", "report", "target"],
+        &[
+            "clock", "schedule", "measure", "http1", "tls", "uring", "plan", "scenario", "verdict", "report",
+            "target",
+        ],
     ),
     ("coordinator", &["clock", "schedule", "measure", "plan", "verdict", "report"]),
     ("executor-blazemeter", &["clock", "plan", "measure", "verdict", "report"]),
@@ -47,7 +51,8 @@ pub(crate) const FENCED: &[(&str, &[&str])] = &[
 pub(crate) const BANNED: &[&str] = &["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls"];
 
 /// Packages whose libraries must not read files, open sockets or know tokio.
-pub(crate) const PURE: &[&str] = &["schedule", "measure", "http1", "tls", "plan", "verdict", "report"];
+pub(crate) const PURE: &[&str] =
+    &["schedule", "measure", "http1", "tls", "scenario", "plan", "verdict", "report"];
 
 /// What a pure package's sources must not name.
 pub(crate) const IMPURE_WORDS: &[&str] =
