@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use measure::{ErrorClass, Histogram, IntervalHistogram, Recorder, Snapshot, Totals};
+use measure::{ErrorClass, Histogram, IntervalHistogram, Recorder, Shape, Snapshot, Totals};
 
 /// Values per measured batch.
 const BATCH: usize = 4_096;
@@ -51,7 +51,7 @@ fn record(criterion: &mut Criterion) {
             }
         });
     });
-    let mut recorder = Recorder::new(0, 0, 1);
+    let mut recorder = Recorder::new(0, 0, Shape::requests(1));
     group.bench_function("whole_exchange", |bencher| {
         bencher.iter(|| {
             for value in black_box(&values) {
@@ -82,8 +82,8 @@ fn fill(recorder: &mut Recorder, values: &[u64]) {
 
 fn interval_end(criterion: &mut Criterion) {
     let values = values();
-    let mut recorder = Recorder::new(0, 0, 1);
-    let mut spare = Some(Box::new(Snapshot::new(1)));
+    let mut recorder = Recorder::new(0, 0, Shape::requests(1));
+    let mut spare = Some(Box::new(Snapshot::new(Shape::requests(1))));
     criterion.bench_function("measure/seal", |bencher| {
         bencher.iter(|| {
             let sealed = recorder.seal(spare.take().expect("the spare comes back each time"), 0, 1);
@@ -91,8 +91,8 @@ fn interval_end(criterion: &mut Criterion) {
         });
     });
     fill(&mut recorder, &values);
-    let snapshot = recorder.seal(Box::new(Snapshot::new(1)), 0, 1);
-    let mut totals = Totals::new(1);
+    let snapshot = recorder.seal(Box::new(Snapshot::new(Shape::requests(1))), 0, 1);
+    let mut totals = Totals::new(Shape::requests(1));
     criterion.bench_function("measure/absorb_snapshot", |bencher| {
         bencher.iter(|| totals.absorb(black_box(&snapshot)));
     });

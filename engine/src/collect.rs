@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use clock::NANOS_PER_SECOND;
-use measure::{Gauges, Snapshot, Totals};
+use measure::{Gauges, Shape, Snapshot, Totals};
 
 /// One second of the run over all shards.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct Second {
 /// Adds up the snapshots of all shards.
 #[derive(Debug)]
 pub struct Collector {
-    names: usize,
+    shape: Shape,
     totals: Totals,
     open: BTreeMap<u64, Second>,
     closed: VecDeque<Second>,
@@ -41,11 +41,11 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// For `shards` shards of a plan with `names` request names.
-    pub fn new(shards: usize, names: usize) -> Self {
+    /// For `shards` shards of a plan of this shape.
+    pub fn new(shards: usize, shape: Shape) -> Self {
         Self {
-            names,
-            totals: Totals::new(names),
+            shape,
+            totals: Totals::new(shape),
             open: BTreeMap::new(),
             closed: VecDeque::new(),
             idle: Vec::new(),
@@ -62,11 +62,11 @@ impl Collector {
         }
         // An interval belongs to the second in which it ended; an exact boundary ends the second before it.
         let index = snapshot.until_ns.saturating_sub(1) / NANOS_PER_SECOND;
-        let (names, idle) = (self.names, &mut self.idle);
+        let (shape, idle) = (self.shape, &mut self.idle);
         let second = self.open.entry(index).or_insert_with(|| Second {
             index,
             until_ns: 0,
-            totals: idle.pop().unwrap_or_else(|| Totals::new(names)),
+            totals: idle.pop().unwrap_or_else(|| Totals::new(shape)),
             gauges: Gauges::default(),
         });
         second.totals.absorb(snapshot);
@@ -125,12 +125,12 @@ mod tests {
     use super::*;
 
     fn snapshot(shard: u32, seconds: std::ops::Range<u64>, lag_ns: u64) -> Box<Snapshot> {
-        let mut recorder = Recorder::new(0, shard, 1);
+        let mut recorder = Recorder::new(0, shard, Shape::requests(1));
         recorder.scheduled(1);
         recorder.lag(lag_ns);
         recorder.sent(0);
         recorder.seal(
-            Box::new(Snapshot::new(1)),
+            Box::new(Snapshot::new(Shape::requests(1))),
             seconds.start * NANOS_PER_SECOND,
             seconds.end * NANOS_PER_SECOND,
         )
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_second_is_complete_when_every_shard_has_reported_it() {
-        let mut collector = Collector::new(2, 1);
+        let mut collector = Collector::new(2, Shape::requests(1));
         collector.absorb(0, &snapshot(0, 0..1, 5));
         assert!(collector.next_second().is_none());
         collector.absorb(1, &snapshot(1, 0..1, 9_000));
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_long_interval_holds_no_second_back_and_loses_nothing() {
-        let mut collector = Collector::new(2, 1);
+        let mut collector = Collector::new(2, Shape::requests(1));
         collector.absorb(0, &snapshot(0, 0..3, 5));
         collector.absorb(1, &snapshot(1, 0..1, 5));
         assert_eq!(collector.next_second().map(|second| second.index), Some(0));

@@ -399,7 +399,7 @@ mod tests {
             color: Color::Never,
             control: None,
         };
-        let mut run = Run::new(Vec::new(), 0, Some(profile));
+        let mut run = Run::new(Vec::new(), measure::Shape::default(), Some(profile));
         let mut progress = Progress::new(&outputs);
         let results =
             Driven { ending: Ending::Completed, timeline: Vec::new(), stopped_at: None, rate_changed: false };

@@ -135,7 +135,7 @@ pub fn launch(
 ) -> Result<Vec<Worker>, LaunchError> {
     let mut workers = Vec::with_capacity(shards.len());
     for (index, (settings, workload)) in shards.into_iter().enumerate() {
-        let (link, control) = pair(settings.names);
+        let (link, control) = pair(settings.shape);
         let core = cores.get(index).copied();
         let (tell, told) = mpsc::channel();
         let thread = thread::Builder::new()

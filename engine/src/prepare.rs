@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use measure::Shape;
 use plan::{Load, Plan, Scheme, TlsVersion, Trust, Url};
 use rustix::fs::{self, Mode, OFlags};
 use schedule::{Arrivals, Cells, Profile, ScheduleError};
@@ -92,7 +93,7 @@ pub fn prepare(
     let base = Settings {
         node: 0,
         shard: 0,
-        names: 1,
+        shape: Shape::requests(1),
         routes: routes.into(),
         first_route: 0,
         request,

@@ -12,6 +12,7 @@ use std::io;
 use std::sync::Arc;
 
 use clock::{Clock, OsClock, Timestamp};
+use measure::Shape;
 use schedule::{Profile, Rate, ScheduleError};
 
 use crate::collect::{Collector, Second};
@@ -73,12 +74,12 @@ pub struct Run {
 
 impl Run {
     /// Takes charge of launched shards. `profile` is the open model's, with the warm-up in front.
-    pub fn new(workers: Vec<Worker>, names: usize, profile: Option<Arc<Profile>>) -> Self {
+    pub fn new(workers: Vec<Worker>, shape: Shape, profile: Option<Arc<Profile>>) -> Self {
         let shards = workers.len();
         Self {
             cores: workers.iter().map(|worker| worker.core).collect(),
             workers: workers.into_iter().map(Some).collect(),
-            collector: Collector::new(shards, names),
+            collector: Collector::new(shards, shape),
             profile,
             ready: 0,
             warm_connections: 0,

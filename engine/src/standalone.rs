@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use clock::{Clock, OsClock, rfc3339, wall_time};
+use measure::Shape;
 use plan::{Load, Plan, Url};
 use report::{Summary, terminal_summary};
 use schedule::Process;
@@ -112,7 +113,7 @@ fn carry_out(plan: Plan, thresholds: &[verdict::Threshold], outputs: &Outputs) -
     announce(&stage, &mut progress);
     keep_off_the_shards(&stage);
     let workers = launch(stage.decision.driver, &stage.division.engine, shards)?;
-    let mut run = Run::new(workers, names.len(), profile);
+    let mut run = Run::new(workers, Shape::requests(names.len()), profile);
     let target = format!("{} {}", stage.plan.request.method.as_str(), stage.url);
     let driver = stage.decision.driver.to_string();
     let words = Words {

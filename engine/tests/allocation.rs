@@ -130,7 +130,7 @@ mod shards {
         Settings {
             node: 0,
             shard: 0,
-            names: 1,
+            shape: measure::Shape::requests(1),
             routes: [target.address().into()].into(),
             first_route: 0,
             last_request: None,
@@ -177,7 +177,7 @@ mod shards {
         })
         .expect("the target starts");
         let settings = settings(case, &target);
-        let (link, mut control) = pair(1);
+        let (link, mut control) = pair(measure::Shape::requests(1));
         let (over, until_over) = mpsc::channel::<()>();
         let shard = thread::spawn(move || {
             let io = build(settings.driver_limits());

@@ -72,7 +72,7 @@ fn settings(case: Case, address: SocketAddr) -> Settings {
     Settings {
         node: 0,
         shard: 0,
-        names: 1,
+        shape: measure::Shape::requests(1),
         routes: [address.into()].into(),
         first_route: 0,
         last_request: None,
@@ -116,7 +116,7 @@ struct Outcome {
 /// Runs a shard to its end on a thread of its own.
 fn run(case: Case, address: SocketAddr) -> Outcome {
     let settings = settings(case, address);
-    let (link, mut control) = pair(1);
+    let (link, mut control) = pair(measure::Shape::requests(1));
     let (over, until_over) = mpsc::channel::<()>();
     let shard = thread::spawn(move || {
         let limits = settings.driver_limits();

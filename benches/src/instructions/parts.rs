@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use http1::{Limits, ResponseMachine};
-use measure::{IntervalHistogram, Recorder};
+use measure::{IntervalHistogram, Recorder, Shape};
 use schedule::{Arrivals, Cells, Process, Profile, Rate};
 
 pub(crate) fn plain_response(count: u64) {
@@ -39,7 +39,7 @@ pub(crate) fn record(count: u64) {
 
 /// Everything that is recorded of an exchange.
 pub(crate) fn record_exchange(count: u64) {
-    let mut recorder = Recorder::new(0, 0, 1);
+    let mut recorder = Recorder::new(0, 0, Shape::requests(1));
     for value in values(count) {
         let value = black_box(value);
         recorder.scheduled(1);

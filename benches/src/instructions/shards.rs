@@ -72,7 +72,7 @@ fn run(row: Row, count: u64) {
     } else {
         Workload::Closed(Users::new(vec![0; CONNECTIONS as usize], 0, Some(count)))
     };
-    let (link, mut control) = pair(1);
+    let (link, mut control) = pair(measure::Shape::requests(1));
     assert!(control.tell(Command::Start { at: Timestamp::from_nanos(2 * NANOS_PER_SECOND) }));
     Shard::new(io, settings, workload, link).run().expect("memory does not break");
     let mut ok = 0;
@@ -88,7 +88,7 @@ fn settings(row: Row) -> Settings {
     Settings {
         node: 0,
         shard: 0,
-        names: 1,
+        shape: measure::Shape::requests(1),
         routes: [SocketAddr::from((Ipv4Addr::LOCALHOST, 80)).into()].into(),
         first_route: 0,
         last_request: None,

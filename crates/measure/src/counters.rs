@@ -193,13 +193,13 @@ impl Audit {
     }
 }
 
-fn add_each<const N: usize>(mine: &mut [u64; N], theirs: &[u64; N]) {
+pub(crate) fn add_each<const N: usize>(mine: &mut [u64; N], theirs: &[u64; N]) {
     for (sum, more) in mine.iter_mut().zip(theirs) {
         *sum = sum.saturating_add(*more);
     }
 }
 
-fn total(counts: &[u64]) -> u64 {
+pub(crate) fn total(counts: &[u64]) -> u64 {
     counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
 }
 

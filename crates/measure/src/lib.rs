@@ -6,7 +6,7 @@
 //!
 //! Invariants: every histogram has the one layout of [`layout`](Histogram), so that every merge is total,
 //! associative, commutative and has an identity; recording, sealing and absorbing allocate nothing; memory is
-//! bounded by the number of names and shards, never by the number of requests.
+//! bounded by the plan's [`Shape`] and the shards, never by the number of requests.
 //! Units: durations and instants are nanoseconds (names end in `_ns`), sizes are bytes, the rest are counts.
 
 #![forbid(unsafe_code)]
@@ -15,18 +15,25 @@ mod codec;
 mod counters;
 mod histogram;
 mod interval;
+mod iterations;
 mod kinds;
 mod layout;
 mod recorder;
+mod shape;
 mod snapshot;
 mod totals;
 
 pub use counters::{Audit, Counters, StatusCounts};
 pub use histogram::{Bucket, Exact, Histogram};
 pub use interval::IntervalHistogram;
+pub use iterations::{
+    CheckCounts, FailReason, GroupSnapshot, GroupTotals, IterationCounters, IterationEnd, WorkloadSnapshot,
+    WorkloadTotals,
+};
 pub use kinds::{DropReason, ErrorClass, Latency};
 pub use layout::{BUCKET_COUNT, HIGHEST_NS};
 pub use recorder::Recorder;
+pub use shape::Shape;
 pub use snapshot::{Gauges, NameSnapshot, Snapshot};
 pub use totals::{NameTotals, ShardTotals, Totals};
 

@@ -5,10 +5,10 @@
 //!
 //! Invariants: no method allocates; an exchange costs one response record and one service record. An exchange is
 //! recorded with the recorder that recorded its sending, so that the audit of each recorder balances by itself:
-//! where a warm-up overlaps the measured time, each has its own recorder.
+//! where a warm-up overlaps the measured time, each has its own recorder. The same holds for iterations.
 //! Units: nanoseconds and bytes.
 
-use crate::{DropReason, ErrorClass, Snapshot};
+use crate::{DropReason, ErrorClass, IterationEnd, Shape, Snapshot};
 
 /// The recorder of one shard.
 #[derive(Debug)]
@@ -17,9 +17,9 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder for a plan with `names` request names.
-    pub fn new(node: u32, shard: u32, names: usize) -> Self {
-        let mut open = Box::new(Snapshot::new(names));
+    /// A recorder for a plan of this shape.
+    pub fn new(node: u32, shard: u32, shape: Shape) -> Self {
+        let mut open = Box::new(Snapshot::new(shape));
         open.node = node;
         open.shard = shard;
         Self { open }
@@ -178,14 +178,78 @@ impl Recorder {
         self.open.counters.bytes_received += bytes;
     }
 
+    /// An arrival of a workload became due.
+    #[inline]
+    pub fn iteration_scheduled(&mut self, workload: u32) {
+        self.open.workloads[workload as usize].iterations.scheduled += 1;
+    }
+
+    /// `count` arrivals of a workload became due that nobody owned.
+    #[inline]
+    pub fn iteration_unassigned(&mut self, workload: u32, count: u64) {
+        self.open.workloads[workload as usize].iterations.unassigned += count;
+    }
+
+    /// An arrival of a workload will never be begun.
+    #[inline]
+    pub fn iteration_dropped(&mut self, workload: u32, reason: DropReason) {
+        self.open.workloads[workload as usize].iterations.dropped[reason.index()] += 1;
+    }
+
+    /// An iteration was begun.
+    #[inline]
+    pub fn iteration_begun(&mut self, workload: u32) {
+        self.open.workloads[workload as usize].iterations.begun += 1;
+    }
+
+    /// An iteration ended this long after the intended time of its arrival; the duration of one that was cut off
+    /// says nothing and is not kept.
+    #[inline]
+    pub fn iteration_ended(&mut self, workload: u32, end: IterationEnd, duration_ns: u64) {
+        let workload = &mut self.open.workloads[workload as usize];
+        match end {
+            IterationEnd::Completed => {
+                workload.iterations.completed += 1;
+                workload.completed.record(duration_ns);
+            }
+            IterationEnd::Failed(reason) => {
+                workload.iterations.failed[reason.index()] += 1;
+                workload.failed.record(duration_ns);
+            }
+            IterationEnd::CutOff => workload.iterations.cut_off += 1,
+        }
+    }
+
+    /// A group of steps was left after `total_ns`, of which `think_ns` were think times. One in which the iteration
+    /// failed is counted, and its duration, which is that of a part, is not kept.
+    #[inline]
+    pub fn group_ended(&mut self, group: u32, ok: bool, total_ns: u64, think_ns: u64) {
+        let group = &mut self.open.groups[group as usize];
+        if ok {
+            group.ok += 1;
+            group.duration.record(total_ns);
+            group.busy.record(total_ns.saturating_sub(think_ns));
+        } else {
+            group.failed += 1;
+        }
+    }
+
+    /// A response was checked.
+    #[inline]
+    pub fn check(&mut self, check: u32, passed: bool) {
+        let check = &mut self.open.checks[check as usize];
+        check.passed += u64::from(passed);
+        check.failed += u64::from(!passed);
+    }
+
     /// Closes the open snapshot over `from_ns..until_ns` and goes on in `spare`, which must be empty and made for
-    /// the same number of names. The caller stamps `cpu_ns`.
+    /// the same shape. The caller stamps `cpu_ns`.
     ///
     /// # Panics
-    /// When `spare` still holds measurements or was made for another number of names.
+    /// When `spare` still holds measurements or was made for another shape.
     pub fn seal(&mut self, mut spare: Box<Snapshot>, from_ns: u64, until_ns: u64) -> Box<Snapshot> {
         assert!(spare.is_empty(), "a spare snapshot is cleared before it is handed back");
-        assert_eq!(spare.names.len(), self.open.names.len(), "a spare has room for every name of the plan");
+        assert_eq!(spare.shape(), self.open.shape(), "a spare has room for every name of the plan");
         spare.run = self.open.run;
         spare.node = self.open.node;
         spare.shard = self.open.shard;
@@ -202,10 +266,11 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::FailReason;
 
     #[test]
     fn each_verb_lands_in_its_own_place() {
-        let mut recorder = Recorder::new(3, 1, 2);
+        let mut recorder = Recorder::new(3, 1, Shape::requests(2));
         recorder.set_run(77, 5);
         recorder.scheduled(6);
         recorder.unassigned(1);
@@ -230,7 +295,7 @@ mod tests {
         recorder.bytes_sent(500);
         recorder.bytes_received(900);
 
-        let snapshot = recorder.seal(Box::new(Snapshot::new(2)), 1_000, 2_000);
+        let snapshot = recorder.seal(Box::new(Snapshot::new(Shape::requests(2))), 1_000, 2_000);
         let counters = &snapshot.counters;
         assert!(counters.balanced(), "{counters:?}");
         assert_eq!((snapshot.run, snapshot.node, snapshot.shard, snapshot.epoch), (77, 3, 1, 5));
@@ -249,11 +314,48 @@ mod tests {
     }
 
     #[test]
+    fn iterations_groups_and_checks_land_in_their_own_places() {
+        let shape = Shape { names: 1, workloads: 2, groups: 2, checks: 2 };
+        let mut recorder = Recorder::new(0, 0, shape);
+        for _ in 0..5 {
+            recorder.iteration_scheduled(1);
+        }
+        recorder.iteration_dropped(1, DropReason::Expired);
+        recorder.iteration_unassigned(1, 1);
+        let ends = [IterationEnd::Completed, IterationEnd::Failed(FailReason::Extract), IterationEnd::CutOff];
+        for (end, ns) in ends.into_iter().zip([100, 70, 9_999]) {
+            recorder.iteration_begun(1);
+            recorder.iteration_ended(1, end, ns);
+        }
+        recorder.group_ended(0, true, 90, 60);
+        recorder.group_ended(0, false, 10, 0);
+        recorder.check(1, true);
+        recorder.check(1, false);
+        recorder.check(1, true);
+
+        let mut snapshot = recorder.seal(Box::new(Snapshot::new(shape)), 0, 1);
+        let workload = &snapshot.workloads[1];
+        assert!(workload.iterations.balanced(), "{:?}", workload.iterations);
+        assert_eq!(workload.iterations.failed[FailReason::Extract.index()], 1);
+        assert_eq!((workload.completed.count(), workload.completed.max_ns()), (1, 100));
+        assert_eq!((workload.failed.count(), workload.failed.max_ns()), (1, 70));
+        let group = &snapshot.groups[0];
+        assert_eq!((group.ok, group.failed, group.duration.count()), (1, 1, 1));
+        assert_eq!((group.duration.max_ns(), group.busy.max_ns()), (90, 30));
+        assert_eq!((snapshot.checks[1].passed, snapshot.checks[1].failed), (2, 1));
+        assert_eq!((snapshot.workloads[0].is_empty(), snapshot.groups[1].is_empty()), (true, true));
+        assert!(!snapshot.is_empty());
+        snapshot.clear();
+        assert!(snapshot.is_empty());
+        assert_eq!(snapshot.shape(), shape);
+    }
+
+    #[test]
     fn sealing_goes_on_in_the_spare() {
-        let mut recorder = Recorder::new(1, 2, 1);
+        let mut recorder = Recorder::new(1, 2, Shape::requests(1));
         recorder.set_warmup(true);
         recorder.scheduled(1);
-        let mut sealed = recorder.seal(Box::new(Snapshot::new(1)), 0, 10);
+        let mut sealed = recorder.seal(Box::new(Snapshot::new(Shape::requests(1))), 0, 10);
         assert!(recorder.open().is_empty());
         assert!(sealed.warmup);
         recorder.set_warmup(false);
@@ -268,9 +370,9 @@ mod tests {
     #[test]
     #[should_panic(expected = "a spare snapshot is cleared")]
     fn a_spare_that_still_holds_measurements_is_refused() {
-        let mut recorder = Recorder::new(0, 0, 1);
+        let mut recorder = Recorder::new(0, 0, Shape::requests(1));
         recorder.lag(5);
-        let full = recorder.seal(Box::new(Snapshot::new(1)), 0, 1);
+        let full = recorder.seal(Box::new(Snapshot::new(Shape::requests(1))), 0, 1);
         recorder.seal(full, 1, 2);
     }
 }

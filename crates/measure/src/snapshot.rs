@@ -7,7 +7,7 @@
 //! cleared snapshot is as good as a new one.
 //! Units: `from_ns` and `until_ns` count from the run's start.
 
-use crate::{Counters, ErrorClass, IntervalHistogram};
+use crate::{CheckCounts, Counters, ErrorClass, GroupSnapshot, IntervalHistogram, Shape, WorkloadSnapshot};
 
 /// Measurements of one shard over one interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,12 @@ pub struct Snapshot {
     pub first_byte: IntervalHistogram,
     /// By request name, in the plan's order.
     pub names: Vec<NameSnapshot>,
+    /// By workload, in the plan's order.
+    pub workloads: Vec<WorkloadSnapshot>,
+    /// By group, in the plan's order.
+    pub groups: Vec<GroupSnapshot>,
+    /// By check, in the plan's order.
+    pub checks: Vec<CheckCounts>,
     /// Processor time that the shard's thread used.
     pub cpu_ns: u64,
     /// For how long the shard's thread could have run and had no core, as the kernel counts it.
@@ -81,8 +87,8 @@ pub struct NameSnapshot {
 }
 
 impl Snapshot {
-    /// An empty snapshot for `names` request names; the only place where its memory is allocated.
-    pub fn new(names: usize) -> Self {
+    /// An empty snapshot for a plan of this shape; the only place where its memory is allocated.
+    pub fn new(shape: Shape) -> Self {
         Self {
             run: 0,
             node: 0,
@@ -98,10 +104,23 @@ impl Snapshot {
             connect: IntervalHistogram::new(),
             tls: IntervalHistogram::new(),
             first_byte: IntervalHistogram::new(),
-            names: (0..names).map(|_| NameSnapshot::default()).collect(),
+            names: (0..shape.names).map(|_| NameSnapshot::default()).collect(),
+            workloads: (0..shape.workloads).map(|_| WorkloadSnapshot::default()).collect(),
+            groups: (0..shape.groups).map(|_| GroupSnapshot::default()).collect(),
+            checks: vec![CheckCounts::default(); shape.checks],
             cpu_ns: 0,
             core_wait_ns: 0,
             gauges: Gauges::default(),
+        }
+    }
+
+    /// The shape that it was made for.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            names: self.names.len(),
+            workloads: self.workloads.len(),
+            groups: self.groups.len(),
+            checks: self.checks.len(),
         }
     }
 
@@ -114,6 +133,9 @@ impl Snapshot {
         for name in &mut self.names {
             name.clear();
         }
+        self.workloads.iter_mut().for_each(WorkloadSnapshot::clear);
+        self.groups.iter_mut().for_each(GroupSnapshot::clear);
+        self.checks.fill(CheckCounts::default());
         self.cpu_ns = 0;
         self.core_wait_ns = 0;
         self.gauges = Gauges::default();
@@ -126,6 +148,9 @@ impl Snapshot {
                 .iter()
                 .all(|histogram| histogram.is_empty())
             && self.names.iter().all(NameSnapshot::is_empty)
+            && self.workloads.iter().all(WorkloadSnapshot::is_empty)
+            && self.groups.iter().all(GroupSnapshot::is_empty)
+            && self.checks.iter().all(|check| *check == CheckCounts::default())
     }
 
     fn histograms_mut(&mut self) -> [&mut IntervalHistogram; 5] {

@@ -7,7 +7,10 @@
 //! associative and commutative, with `default()` as identity. Snapshots of the warm-up are kept apart and enter
 //! no result.
 
-use crate::{Counters, ErrorClass, Histogram, Latency, NameSnapshot, Snapshot};
+use crate::{
+    CheckCounts, Counters, ErrorClass, GroupTotals, Histogram, IterationCounters, Latency, NameSnapshot,
+    Shape, Snapshot, WorkloadTotals,
+};
 
 /// Sums over any number of snapshots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +31,12 @@ pub struct Totals {
     pub first_byte: Histogram,
     /// By request name, in the plan's order.
     pub names: Vec<NameTotals>,
+    /// By workload, in the plan's order.
+    pub workloads: Vec<WorkloadTotals>,
+    /// By group, in the plan's order.
+    pub groups: Vec<GroupTotals>,
+    /// By check, in the plan's order.
+    pub checks: Vec<CheckCounts>,
     /// By shard, rising by node and shard.
     pub shards: Vec<ShardTotals>,
 }
@@ -75,17 +84,23 @@ pub struct ShardTotals {
 }
 
 impl Totals {
-    /// Empty sums with room for `names` request names.
-    pub fn new(names: usize) -> Self {
-        Self { names: (0..names).map(|_| NameTotals::default()).collect(), ..Self::default() }
+    /// Empty sums with room for a plan of this shape.
+    pub fn new(shape: Shape) -> Self {
+        let mut totals = Self::default();
+        totals.make_room(shape);
+        totals
     }
 
     /// Adds one snapshot.
     pub fn absorb(&mut self, snapshot: &Snapshot) {
+        self.make_room(snapshot.shape());
         let shard = self.shard_mut(snapshot.node, snapshot.shard);
         shard.cpu_ns = shard.cpu_ns.saturating_add(snapshot.cpu_ns);
         if snapshot.warmup {
             self.warmup.merge(&snapshot.counters);
+            for (total, workload) in self.workloads.iter_mut().zip(&snapshot.workloads) {
+                total.warmup.merge(&workload.iterations);
+            }
             return;
         }
         shard.scheduled = shard.scheduled.saturating_add(snapshot.counters.scheduled);
@@ -101,13 +116,22 @@ impl Totals {
         self.connect.absorb(&snapshot.connect);
         self.tls.absorb(&snapshot.tls);
         self.first_byte.absorb(&snapshot.first_byte);
-        self.make_room(snapshot.names.len());
         for (total, name) in self.names.iter_mut().zip(&snapshot.names) {
             total.absorb(name);
         }
+        for (total, workload) in self.workloads.iter_mut().zip(&snapshot.workloads) {
+            total.absorb(workload);
+        }
+        for (total, group) in self.groups.iter_mut().zip(&snapshot.groups) {
+            total.absorb(group);
+        }
+        for (total, check) in self.checks.iter_mut().zip(&snapshot.checks) {
+            total.merge(check);
+        }
     }
 
-    /// Adds everything that `other` counted; names are matched by position, shards by node and shard.
+    /// Adds everything that `other` counted; names, workloads, groups and checks are matched by position, shards by
+    /// node and shard.
     pub fn merge(&mut self, other: &Self) {
         self.counters.merge(&other.counters);
         self.warmup.merge(&other.warmup);
@@ -116,8 +140,17 @@ impl Totals {
         self.connect.merge(&other.connect);
         self.tls.merge(&other.tls);
         self.first_byte.merge(&other.first_byte);
-        self.make_room(other.names.len());
+        self.make_room(other.shape());
         for (mine, theirs) in self.names.iter_mut().zip(&other.names) {
+            mine.merge(theirs);
+        }
+        for (mine, theirs) in self.workloads.iter_mut().zip(&other.workloads) {
+            mine.merge(theirs);
+        }
+        for (mine, theirs) in self.groups.iter_mut().zip(&other.groups) {
+            mine.merge(theirs);
+        }
+        for (mine, theirs) in self.checks.iter_mut().zip(&other.checks) {
             mine.merge(theirs);
         }
         for theirs in &other.shards {
@@ -143,6 +176,9 @@ impl Totals {
         for name in &mut self.names {
             name.clear();
         }
+        self.workloads.iter_mut().for_each(WorkloadTotals::clear);
+        self.groups.iter_mut().for_each(GroupTotals::clear);
+        self.checks.fill(CheckCounts::default());
         for shard in &mut self.shards {
             (shard.scheduled, shard.sent, shard.completed, shard.cpu_ns) = (0, 0, 0, 0);
             (shard.core_wait_ns, shard.covered_ns) = (0, 0);
@@ -164,6 +200,27 @@ impl Totals {
         }
     }
 
+    /// How often checks held, over all of them.
+    pub fn checks_total(&self) -> CheckCounts {
+        let mut sum = CheckCounts::default();
+        self.checks.iter().for_each(|check| sum.merge(check));
+        sum
+    }
+
+    /// What became of iterations, over all workloads.
+    pub fn iterations_total(&self) -> IterationCounters {
+        let mut sum = IterationCounters::default();
+        self.workloads.iter().for_each(|workload| sum.merge(&workload.iterations));
+        sum
+    }
+
+    /// Whether requests and iterations add up, the warm-up included; meaningful once the run has ended.
+    pub fn balanced(&self) -> bool {
+        self.counters.balanced()
+            && self.warmup.balanced()
+            && self.workloads.iter().all(WorkloadTotals::balanced)
+    }
+
     /// Processor time of all shards, warm-up included.
     pub fn cpu_ns(&self) -> u64 {
         self.shards.iter().fold(0, |sum, shard| sum.saturating_add(shard.cpu_ns))
@@ -177,10 +234,25 @@ impl Totals {
         sum
     }
 
-    fn make_room(&mut self, names: usize) {
-        if self.names.len() < names {
-            self.names.resize_with(names, NameTotals::default);
+    fn shape(&self) -> Shape {
+        Shape {
+            names: self.names.len(),
+            workloads: self.workloads.len(),
+            groups: self.groups.len(),
+            checks: self.checks.len(),
         }
+    }
+
+    fn make_room(&mut self, shape: Shape) {
+        fn at_least<T: Default>(list: &mut Vec<T>, count: usize) {
+            if list.len() < count {
+                list.resize_with(count, T::default);
+            }
+        }
+        at_least(&mut self.names, shape.names);
+        at_least(&mut self.workloads, shape.workloads);
+        at_least(&mut self.groups, shape.groups);
+        at_least(&mut self.checks, shape.checks);
     }
 
     fn shard_mut(&mut self, node: u32, shard: u32) -> &mut ShardTotals {

@@ -6,7 +6,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use measure::{DropReason, ErrorClass, Recorder, Snapshot, Totals};
+use measure::{DropReason, ErrorClass, FailReason, IterationEnd, Recorder, Shape, Snapshot, Totals};
+
+const SHAPE: Shape = Shape { names: 3, workloads: 2, groups: 2, checks: 3 };
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -73,6 +75,16 @@ fn record_everything(recorder: &mut Recorder, round: u64) {
         recorder.dropped(DropReason::QueueFull);
         recorder.cut_off(name);
         recorder.bytes_received(ns);
+        let workload = u32::try_from(step % 2).expect("below 2");
+        recorder.iteration_scheduled(workload);
+        recorder.iteration_unassigned(workload, 1);
+        recorder.iteration_dropped(workload, DropReason::QueueFull);
+        recorder.iteration_begun(workload);
+        for end in [IterationEnd::Completed, IterationEnd::Failed(FailReason::Check), IterationEnd::CutOff] {
+            recorder.iteration_ended(workload, end, ns);
+        }
+        recorder.group_ended(workload, step % 5 != 0, ns, ns / 3);
+        recorder.check(name, step % 7 != 0);
     }
 }
 
@@ -80,10 +92,10 @@ fn record_everything(recorder: &mut Recorder, round: u64) {
 fn the_hot_path_allocates_nothing() {
     assert!(allocations(|| drop(std::hint::black_box(Box::new(7_u64)))) > 0, "the counter must count");
 
-    let mut recorder = Recorder::new(0, 0, 3);
-    let mut spare = Some(Box::new(Snapshot::new(3)));
-    let mut totals = Totals::new(3);
-    let mut second = Totals::new(3);
+    let mut recorder = Recorder::new(0, 0, SHAPE);
+    let mut spare = Some(Box::new(Snapshot::new(SHAPE)));
+    let mut totals = Totals::new(SHAPE);
+    let mut second = Totals::new(SHAPE);
     // The first snapshot of a shard makes room for the shard.
     let first = recorder.seal(spare.take().unwrap(), 0, 1);
     totals.absorb(&first);
@@ -102,5 +114,6 @@ fn the_hot_path_allocates_nothing() {
         }
     });
     assert_eq!(count, 0);
-    assert_eq!(totals.counters.ok, 10_000);
+    assert_eq!((totals.counters.ok, totals.checks_total().total()), (10_000, 10_000));
+    assert_eq!(totals.iterations_total().completed, 10_000);
 }

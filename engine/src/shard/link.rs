@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use clock::Timestamp;
-use measure::Snapshot;
+use measure::{Shape, Snapshot};
 use rtrb::{Consumer, Producer, RingBuffer};
 use schedule::Profile;
 
@@ -70,14 +70,14 @@ pub struct Control {
     spares: Producer<Box<Snapshot>>,
 }
 
-/// Makes a pair of ends for a shard whose plan has `names` request names.
-pub fn pair(names: usize) -> (Link, Control) {
+/// Makes a pair of ends for a shard of a plan of this shape.
+pub fn pair(shape: Shape) -> (Link, Control) {
     let (command_in, command_out) = RingBuffer::new(CAPACITY);
     let (report_in, report_out) = RingBuffer::new(CAPACITY);
     let (spare_in, spare_out) = RingBuffer::new(CAPACITY);
     let mut control = Control { commands: command_in, reports: report_out, spares: spare_in };
     for _ in 0..SPARES {
-        control.give_back(Box::new(Snapshot::new(names)));
+        control.give_back(Box::new(Snapshot::new(shape)));
     }
     (Link { commands: command_out, reports: report_in, spares: spare_out }, control)
 }

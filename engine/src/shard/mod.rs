@@ -170,7 +170,7 @@ impl<I: Io> Shard<I> {
             .map(|index| Connection::vacant(index, settings.response_limits))
             .collect();
         let recorder = |warmup| {
-            let mut recorder = Recorder::new(settings.node, settings.shard, settings.names);
+            let mut recorder = Recorder::new(settings.node, settings.shard, settings.shape);
             recorder.set_warmup(warmup);
             recorder
         };
@@ -186,7 +186,7 @@ impl<I: Io> Shard<I> {
             leaving: Leaving::new(),
             route: settings.first_route % settings.routes.len(),
             recorders: [recorder(false), recorder(true)],
-            reserve: (0..2).map(|_| Box::new(Snapshot::new(settings.names))).collect(),
+            reserve: (0..2).map(|_| Box::new(Snapshot::new(settings.shape))).collect(),
             phase: Phase::Warming,
             now,
             present: now,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use measure::Shape;
+
 use super::pacing::{CatchUp, Pacing};
 use crate::io::{Limits, Message, Route};
 
@@ -17,8 +19,8 @@ pub struct Settings {
     pub node: u32,
     /// This shard's number in its engine.
     pub shard: u32,
-    /// How many request names the plan has.
-    pub names: usize,
+    /// What the plan counts.
+    pub shape: Shape,
     /// Where to connect: a connection takes each route in turn. At least one.
     pub routes: Arc<[Route]>,
     /// The route of the first connection, so that not all shards begin with the same.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clock::{NANOS_PER_SECOND, Timestamp};
-use measure::{DropReason, ErrorClass, Latency, Snapshot, Totals};
+use measure::{DropReason, ErrorClass, Latency, Shape, Snapshot, Totals};
 use schedule::{Arrivals, Cells, Process, Profile, Rate};
 
 use super::link::{Command, Control, Report, pair};
@@ -89,7 +89,7 @@ impl Lab {
             settings: Settings {
                 node: 0,
                 shard: 0,
-                names: 1,
+                shape: Shape::requests(1),
                 routes: [address().into()].into(),
                 first_route: 0,
                 last_request: None,
@@ -156,11 +156,15 @@ impl Lab {
                 None => arrivals,
             })
         };
-        let (link, mut control) = pair(1);
+        let (link, mut control) = pair(measure::Shape::requests(1));
         let start = Timestamp::from_nanos(BOOT + LEAD);
         let mut shard = Shard::new(io, self.settings.clone(), workload, link);
-        let mut heard =
-            Heard { totals: Totals::new(1), sealed: Vec::new(), sending_ended: None, kept: Vec::new() };
+        let mut heard = Heard {
+            totals: Totals::new(Shape::requests(1)),
+            sealed: Vec::new(),
+            sending_ended: None,
+            kept: Vec::new(),
+        };
         shard.open_warm();
         assert!(control.tell(Command::Start { at: start }));
         let mut acts = self.acts.into_iter().peekable();

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{DropReason, Recorder};
+use crate::{DropReason, FailReason, IterationEnd, Recorder};
+
+const SHAPE: Shape = Shape { names: 3, workloads: 2, groups: 2, checks: 2 };
 
 /// One thing that a shard may record.
 #[derive(Clone, Debug)]
@@ -13,6 +15,9 @@ enum Event {
     Dropped { reason: DropReason },
     CutOff { name: u32 },
     Connect { ns: u64 },
+    Iteration { workload: u32, end: Option<IterationEnd>, ns: u64 },
+    Group { group: u32, ok: bool, ns: u64 },
+    Check { check: u32, passed: bool },
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -28,7 +33,25 @@ fn any_event() -> impl Strategy<Value = Event> {
         }),
         reason.prop_map(|reason| Event::Dropped { reason }),
         (0_u32..3).prop_map(|name| Event::CutOff { name }),
-        ns.prop_map(|ns| Event::Connect { ns }),
+        ns.clone().prop_map(|ns| Event::Connect { ns }),
+        (0_u32..2, any_end(), ns.clone()).prop_map(|(workload, end, ns)| Event::Iteration {
+            workload,
+            end,
+            ns
+        }),
+        (0_u32..2, any::<bool>(), ns).prop_map(|(group, ok, ns)| Event::Group { group, ok, ns }),
+        (0_u32..2, any::<bool>()).prop_map(|(check, passed)| Event::Check { check, passed }),
+    ]
+}
+
+/// `None` for an arrival that was dropped.
+fn any_end() -> impl Strategy<Value = Option<IterationEnd>> {
+    let reason = (0..FailReason::COUNT).prop_map(|index| FailReason::ALL[index]);
+    prop_oneof![
+        Just(None),
+        Just(Some(IterationEnd::Completed)),
+        Just(Some(IterationEnd::CutOff)),
+        reason.prop_map(|reason| Some(IterationEnd::Failed(reason))),
     ]
 }
 
@@ -56,17 +79,28 @@ fn play(recorder: &mut Recorder, event: &Event) {
             recorder.cut_off(*name);
         }
         Event::Connect { ns } => recorder.connect(*ns),
+        Event::Iteration { workload, end, ns } => {
+            recorder.iteration_scheduled(*workload);
+            if let Some(end) = end {
+                recorder.iteration_begun(*workload);
+                recorder.iteration_ended(*workload, *end, *ns);
+            } else {
+                recorder.iteration_dropped(*workload, DropReason::Expired);
+            }
+        }
+        Event::Group { group, ok, ns } => recorder.group_ended(*group, *ok, *ns, *ns / 4),
+        Event::Check { check, passed } => recorder.check(*check, *passed),
     }
 }
 
 /// Totals of `events`, all recorded by one shard in one interval.
 fn totals_of(shard: u32, events: &[Event]) -> Totals {
-    let mut recorder = Recorder::new(1, shard, 3);
+    let mut recorder = Recorder::new(1, shard, SHAPE);
     for event in events {
         play(&mut recorder, event);
     }
-    let mut totals = Totals::new(3);
-    let mut sealed = recorder.seal(Box::new(Snapshot::new(3)), 0, 1);
+    let mut totals = Totals::new(SHAPE);
+    let mut sealed = recorder.seal(Box::new(Snapshot::new(SHAPE)), 0, 1);
     sealed.cpu_ns = events.len() as u64;
     totals.absorb(&sealed);
     totals
@@ -96,9 +130,9 @@ proptest! {
     fn shards_and_intervals_change_no_result(
         events in proptest::collection::vec((any_event(), 0_u32..3), 0..80), seal_every in 1_usize..20,
     ) {
-        let mut recorders: Vec<Recorder> = (0..3).map(|shard| Recorder::new(1, shard, 3)).collect();
-        let mut spare = Box::new(Snapshot::new(3));
-        let mut split = Totals::new(3);
+        let mut recorders: Vec<Recorder> = (0..3).map(|shard| Recorder::new(1, shard, SHAPE)).collect();
+        let mut spare = Box::new(Snapshot::new(SHAPE));
+        let mut split = Totals::new(SHAPE);
         for (position, (event, shard)) in events.iter().enumerate() {
             play(&mut recorders[*shard as usize], event);
             if position % seal_every == 0 {
@@ -109,16 +143,19 @@ proptest! {
             }
         }
         for recorder in &mut recorders {
-            split.absorb(&recorder.seal(Box::new(Snapshot::new(3)), 0, 1));
+            split.absorb(&recorder.seal(Box::new(Snapshot::new(SHAPE)), 0, 1));
         }
         let plain: Vec<Event> = events.iter().map(|(event, _)| event.clone()).collect();
         let whole = totals_of(0, &plain);
-        prop_assert!(split.counters.balanced());
+        prop_assert!(split.balanced());
         prop_assert_eq!(&split.counters, &whole.counters);
         for latency in Latency::ALL {
             prop_assert_eq!(split.latency(*latency), whole.latency(*latency), "{}", latency.name());
         }
         prop_assert_eq!(split.names, whole.names);
+        prop_assert_eq!(split.workloads, whole.workloads);
+        prop_assert_eq!(split.groups, whole.groups);
+        prop_assert_eq!(split.checks, whole.checks);
     }
 }
 
@@ -141,15 +178,20 @@ fn response_covers_failures_and_response_ok_does_not() {
 
 #[test]
 fn the_warm_up_enters_no_result() {
-    let mut recorder = Recorder::new(0, 0, 1);
+    let mut recorder = Recorder::new(0, 0, SHAPE);
     recorder.set_warmup(true);
     play(&mut recorder, &Event::Ok { name: 0, response_ns: 5 });
-    let mut sealed = recorder.seal(Box::new(Snapshot::new(1)), 0, 1);
+    let completed = Some(IterationEnd::Completed);
+    play(&mut recorder, &Event::Iteration { workload: 1, end: completed, ns: 9 });
+    play(&mut recorder, &Event::Check { check: 0, passed: false });
+    let mut sealed = recorder.seal(Box::new(Snapshot::new(SHAPE)), 0, 1);
     sealed.cpu_ns = 40;
-    let mut totals = Totals::new(1);
+    let mut totals = Totals::new(Shape::requests(1));
     totals.absorb(&sealed);
     assert_eq!(totals.counters, Counters::default());
     assert_eq!((totals.warmup.sent, totals.warmup.ok), (1, 1));
+    assert_eq!((totals.iterations_total().begun, totals.workloads[1].warmup.completed), (0, 1));
+    assert_eq!(totals.checks_total().total(), 0);
     assert!(totals.latency(Latency::Response).is_empty() && totals.lag.is_empty());
     assert_eq!(totals.cpu_ns(), 40, "processor time is spent all the same");
 }
@@ -167,9 +209,9 @@ fn a_cleared_total_counts_from_zero_again() {
 
 #[test]
 fn shards_are_kept_apart_and_sorted() {
-    let mut totals = Totals::new(1);
+    let mut totals = Totals::new(Shape::requests(1));
     for (node, shard, sent) in [(2, 0, 5), (1, 1, 3), (1, 0, 2), (2, 0, 1)] {
-        let mut snapshot = Snapshot::new(1);
+        let mut snapshot = Snapshot::new(Shape::requests(1));
         snapshot.node = node;
         snapshot.shard = shard;
         snapshot.counters.sent = sent;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use measure::{DropReason, ErrorClass, Gauges, Recorder, Snapshot, Totals};
+use measure::{DropReason, ErrorClass, Gauges, Recorder, Shape, Snapshot, Totals};
 use report::{Environment, Io, PlanEcho, Run, RunFacts, Share, Summary, Target};
 use verdict::{Ending, Facts, Threshold, Verdict, judge};
 
@@ -89,21 +89,21 @@ pub(crate) fn play(recorder: &mut Recorder, outcome: &Outcome) {
 
 /// Totals and timeline of outcomes that one shard measured.
 pub(crate) fn measured(outcomes: &[Outcome]) -> (Totals, Vec<report::Second>) {
-    let mut recorder = Recorder::new(0, 0, 2);
+    let mut recorder = Recorder::new(0, 0, Shape::requests(2));
     recorder.connect_started();
     recorder.connect(90_000);
-    let mut totals = Totals::new(2);
+    let mut totals = Totals::new(Shape::requests(2));
     let mut timeline = Vec::new();
     let seconds = outcomes.iter().map(|outcome| outcome.second + 1).max().unwrap_or(0);
     for second in 0..seconds {
         for outcome in outcomes.iter().filter(|outcome| outcome.second == second) {
             play(&mut recorder, outcome);
         }
-        let spare = Box::new(Snapshot::new(2));
+        let spare = Box::new(Snapshot::new(Shape::requests(2)));
         let mut sealed = recorder.seal(spare, second * SECOND_NS, (second + 1) * SECOND_NS);
         sealed.cpu_ns = 4_000_000;
         totals.absorb(&sealed);
-        let mut of_second = Totals::new(2);
+        let mut of_second = Totals::new(Shape::requests(2));
         of_second.absorb(&sealed);
         let gauges = Gauges { connections: 1, in_flight: 0, waiting: 0 };
         timeline.push(report::second(second, &of_second, gauges, true));

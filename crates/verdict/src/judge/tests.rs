@@ -1,6 +1,6 @@
 //! Verdicts over runs made up of counts and a few latencies.
 
-use measure::{ErrorClass, ShardTotals, Totals};
+use measure::{ErrorClass, Shape, ShardTotals, Totals};
 use plan::MaxLag;
 
 use super::*;
@@ -10,7 +10,7 @@ const MS: u64 = 1_000_000;
 
 /// A run of 1,000 arrivals, all answered well after 1 to 1,000 ms, with 1 ms of lag at most.
 fn good() -> Totals {
-    let mut totals = Totals::new(1);
+    let mut totals = Totals::new(Shape::requests(1));
     totals.counters.scheduled = 1_000;
     totals.counters.sent = 1_000;
     totals.counters.ok = 1_000;
@@ -237,7 +237,7 @@ fn arrivals_without_a_response_are_infinitely_slow() {
 
 #[test]
 fn what_was_not_measured_passes_nothing() {
-    let totals = Totals::new(1);
+    let totals = Totals::new(Shape::requests(1));
     for text in ["p99<1s", "p99>0s", "error_rate<1%", "drop_rate<1%", "mean<1s", "min<1s", "max<1s"] {
         let verdict = judge(&facts(&totals), &thresholds(&[text]));
         assert!(!verdict.thresholds[0].passed, "{text}");

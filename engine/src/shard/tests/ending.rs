@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_start_that_comes_behind_a_stop_starts_nothing() {
-    let (link, mut control) = pair(1);
+    let (link, mut control) = pair(measure::Shape::requests(1));
     let lab = Lab::new(1_000, SECOND);
     let mut io = SimIo::new(lab.settings.driver_limits(), lab.network.clone());
     io.listen(address(), lab.server.clone());
