@@ -30,6 +30,10 @@ pub(crate) struct Load {
     pub(crate) is_churn: bool,
     /// Bytes of body in each request, a POST then; 0 is a GET.
     pub(crate) request_bytes: usize,
+    /// TLS sessions may be resumed; who has a flag is told when not.
+    pub(crate) resumes: bool,
+    /// The certificate by which the engine verifies the target's; without it, and by the peers, it is not verified.
+    pub(crate) authority: Option<PathBuf>,
 }
 
 impl Load {
@@ -172,8 +176,14 @@ impl Client {
         if matches!(self.what, What::Engine { .. }) {
             // A path may hold blanks.
             arguments.extend(["--json".to_owned(), report.display().to_string()]);
-            if !load.is_tls {
+            if !load.is_tls || load.authority.is_some() {
                 arguments.retain(|argument| argument != "--insecure");
+            }
+            if let Some(authority) = &load.authority {
+                arguments.extend(["--cacert".to_owned(), authority.display().to_string()]);
+            }
+            if !load.resumes {
+                arguments.push("--no-resumption".to_owned());
             }
         }
         arguments
@@ -227,7 +237,17 @@ mod tests {
 
     fn load(is_tls: bool, rate: Option<u32>) -> Load {
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
-        Load { address, is_tls, connections: 64, seconds: 3, rate, is_churn: false, request_bytes: 0 }
+        Load {
+            address,
+            is_tls,
+            connections: 64,
+            seconds: 3,
+            rate,
+            is_churn: false,
+            request_bytes: 0,
+            resumes: true,
+            authority: None,
+        }
     }
 
     fn line(what: What, load: &Load) -> String {
@@ -299,6 +319,16 @@ mod tests {
         ] {
             assert_eq!(line(what, load), wanted);
         }
+        let full = Load { is_churn: true, resumes: false, ..load(true, None) };
+        let common = "https://127.0.0.1:8080/ --users 64 --close-after 1 --duration 3s --cores 1-1 --io uring \
+                      --pacing sleep";
+        let report = "--quiet --json a report.json";
+        assert_eq!(line(engine, &full), format!("{common} --insecure {report} --no-resumption"));
+        let verified = Load { authority: Some(PathBuf::from("an authority.pem")), ..full };
+        assert_eq!(
+            line(engine, &verified),
+            format!("{common} {report} --cacert an authority.pem --no-resumption")
+        );
         let client = Client { name: String::new(), what: engine, program: PathBuf::new() };
         let two = client.arguments(&load(false, None), &[0, 2], Path::new("r")).join(" ");
         assert!(two.contains("--cores 0-0,2-2 "), "{two}");

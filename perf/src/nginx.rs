@@ -23,6 +23,7 @@ const ATTEMPTS: u32 = 500;
 pub(crate) struct Nginx {
     secure: SocketAddr,
     plain: SocketAddr,
+    certificate: PathBuf,
     /// Our own questions, which nginx counts as well.
     asked: Cell<u64>,
     process: Running,
@@ -39,12 +40,13 @@ impl Nginx {
         let folder = scratch.join("nginx");
         fs::create_dir_all(&folder).map_err(PerfError::system("cannot create a scratch folder"))?;
         let (secure, plain) = free_ports()?;
+        let certificate = folder.join("cert.pem");
         let configuration = configure(&folder, secure, plain, resumes)?;
         let shown = |path: &Path| path.display().to_string();
         let arguments =
             ["-e", "stderr", "-p", &shown(&folder), "-c", &shown(&configuration)].map(str::to_owned);
         let process = Running::start(program, &arguments, &[core], scratch, "nginx")?;
-        let nginx = Self { secure, plain, asked: Cell::new(0), process };
+        let nginx = Self { secure, plain, certificate, asked: Cell::new(0), process };
         nginx.await_ready(scratch)?;
         Ok(nginx)
     }
@@ -52,6 +54,11 @@ impl Nginx {
     /// Where TLS is spoken.
     pub(crate) fn address(&self) -> SocketAddr {
         self.secure
+    }
+
+    /// Its certificate, which vouches for itself.
+    pub(crate) fn certificate(&self) -> &Path {
+        &self.certificate
     }
 
     /// Requests received until now, ours not counted.

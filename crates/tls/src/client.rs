@@ -6,12 +6,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientSessionMemoryCache, Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::{cipher_suite, default_provider};
 use rustls::pki_types::{DnsName, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, Error, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, Error, RootCertStore, SupportedCipherSuite, SupportedProtocolVersion};
 
+use crate::verdicts::Verdicts;
 use crate::{ClientIdentity, Options, Session, SetupError, Trust, Version, pem};
 
 const CA: &str = "the CA file";
@@ -22,30 +25,50 @@ const CLIENT_KEY: &str = "the client's private key";
 /// is 32 servers. A ticket serves once; a server that sends none is not resumed.
 const REMEMBERED_SESSIONS: usize = 256;
 
+/// What is offered, in the order in which browsers offer it. Both strengths of AES-GCM are beyond attack; behind the
+/// smaller is SHA-256, which processors compute by themselves, and a handshake is full of it.
+const CIPHER_SUITES: &[SupportedCipherSuite] = &[
+    cipher_suite::TLS13_AES_128_GCM_SHA256,
+    cipher_suite::TLS13_AES_256_GCM_SHA384,
+    cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
+
 /// What many sessions share: trust, identity, ALPN, versions, tickets.
 ///
-/// Tickets are behind a lock. One client per shard, made by [`Client::separate`], keeps it uncontended.
+/// Tickets and verdicts on chains are behind locks. One client per shard, made by [`Client::separate`], keeps them
+/// uncontended.
 #[derive(Clone, Debug)]
 pub struct Client {
     config: Arc<ClientConfig>,
+    /// Who judges chains; nobody in insecure mode.
+    verifier: Option<Arc<WebPkiServerVerifier>>,
     resumption: bool,
 }
 
 impl Client {
     /// Checks `options`. With [`Trust::System`], this reads the platform's roots, which takes milliseconds.
     pub fn new(options: Options) -> Result<Self, SetupError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider =
+            Arc::new(CryptoProvider { cipher_suites: CIPHER_SUITES.to_vec(), ..default_provider() });
         check_alpn(&options.alpn)?;
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(versions(&options)?)
             .map_err(|error| SetupError::Provider { detail: error.to_string() })?;
-        let builder = match &options.trust {
-            Trust::System => builder.with_webpki_verifier(verifier(system_roots()?, &provider)?),
-            Trust::Pem(text) => builder.with_webpki_verifier(verifier(own_roots(text)?, &provider)?),
-            Trust::Insecure => builder.dangerous().with_custom_certificate_verifier(Arc::new(
-                crate::verify::AcceptAnyone::new(Arc::clone(&provider)),
-            )),
+        let verifier = match &options.trust {
+            Trust::System => Some(verifier(system_roots()?, &provider)?),
+            Trust::Pem(text) => Some(verifier(own_roots(text)?, &provider)?),
+            Trust::Insecure => None,
         };
+        let builder = builder.dangerous().with_custom_certificate_verifier(match &verifier {
+            Some(verifier) => remembering(verifier),
+            None => Arc::new(crate::verify::AcceptAnyone::new(Arc::clone(&provider))),
+        });
         let mut config = match &options.client {
             Some(identity) => {
                 builder.with_client_cert_resolver(Arc::new(certified_key(identity, &provider)?))
@@ -54,15 +77,18 @@ impl Client {
         };
         config.alpn_protocols = options.alpn;
         config.resumption = resumption(options.resumption);
-        Ok(Self { config: Arc::new(config), resumption: options.resumption })
+        Ok(Self { config: Arc::new(config), verifier, resumption: options.resumption })
     }
 
-    /// The same client with tickets of its own: what one shard remembers, another does not see.
+    /// The same client with tickets and verdicts of its own: what one shard remembers, another does not see.
     #[must_use]
     pub fn separate(&self) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.resumption = resumption(self.resumption);
-        Self { config: Arc::new(config), resumption: self.resumption }
+        if let Some(verifier) = &self.verifier {
+            config.dangerous().set_certificate_verifier(remembering(verifier));
+        }
+        Self { config: Arc::new(config), verifier: self.verifier.clone(), resumption: self.resumption }
     }
 
     /// Begins a session with `server_name`, a DNS name or an IP address (an IPv6 address with or without
@@ -119,6 +145,11 @@ fn verifier(
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
         .map_err(|error| SetupError::Provider { detail: error.to_string() })
+}
+
+/// That verifier with a memory of its own.
+fn remembering(verifier: &Arc<WebPkiServerVerifier>) -> Arc<dyn ServerCertVerifier> {
+    Arc::new(Verdicts::new(Arc::clone(verifier) as Arc<dyn ServerCertVerifier>))
 }
 
 fn system_roots() -> Result<RootCertStore, SetupError> {

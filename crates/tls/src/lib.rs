@@ -23,6 +23,7 @@ mod error;
 mod options;
 mod pem;
 mod session;
+mod verdicts;
 mod verify;
 
 pub use carry::CARRY_LIMIT;

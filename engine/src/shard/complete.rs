@@ -105,8 +105,9 @@ impl<I: Io> Shard<I> {
                 self.responded(conn, exchange, response, false);
             }
             (State::Handshaking { .. }, Delivery::Nothing) => {
-                self.flush(conn);
+                // The handshake's last flight and the first request leave in one send, if there is a request.
                 self.handshaken(conn);
+                self.flush(conn);
             }
             (State::Idle, Delivery::Nothing) => self.flush(conn),
             (_, Delivery::Failed(class)) => self.break_off(conn, class),

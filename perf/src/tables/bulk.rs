@@ -69,6 +69,8 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
             seconds: bench.options.seconds(),
             rate: None,
             is_churn: false,
+            resumes: true,
+            authority: None,
             request_bytes: way.manner.request_bytes,
         };
         let clients = bench.clients(&[

@@ -46,6 +46,8 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
         rate: None,
         is_churn: false,
         request_bytes: 0,
+        resumes: true,
+        authority: None,
     };
     let clients = bench.clients(CLIENTS);
     let samples = comparison::take(bench, &clients, &load, &[bench.core], || {

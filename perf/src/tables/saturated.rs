@@ -108,6 +108,8 @@ fn measure(
             rate: None,
             is_churn: row.manner.obeys_close,
             request_bytes: 0,
+            resumes: true,
+            authority: None,
         };
         let samples = comparison::take(bench, &clients, &load, &[bench.core], || {
             Ok(Reading { requests: responder.requests(), cpu_ns: responder.cpu_ns() })

@@ -108,6 +108,8 @@ fn one(bench: &Bench<'_>, arrangement: &Arrangement, client: &Client) -> Result<
         rate: None,
         is_churn: false,
         request_bytes: 0,
+        resumes: true,
+        authority: None,
     };
     comparison::one(client, &load, &arrangement.client, bench.scratch, || {
         Ok(Reading { requests: responder.requests(), cpu_ns: responder.cpu_ns() })

@@ -84,6 +84,8 @@ fn at_rate(
         rate: Some(rate),
         is_churn: false,
         request_bytes: 0,
+        resumes: true,
+        authority: None,
     };
     let clients = bench.clients(CLIENTS);
     let names: Vec<String> = clients.iter().map(|client| client.name.clone()).collect();

@@ -50,6 +50,8 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
         rate: None,
         is_churn: false,
         request_bytes: 0,
+        resumes: true,
+        authority: None,
     };
     let clients = bench.clients(CLIENTS);
     let samples = comparison::take(bench, &clients, &load, &[bench.core], || {
@@ -71,7 +73,15 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
     Ok(Table { name: "tls", markdown, samples: comparison::to_json(&clients, &samples), standings })
 }
 
-/// Full handshakes, and handshakes that may resume a session.
+/// The rows of the table of handshakes: whether sessions may be resumed, and whether certificates are verified, which wrk,
+/// h2load and hey never do.
+const HANDSHAKES: &[(&str, bool, bool)] = &[
+    ("full TLS handshakes", false, false),
+    ("TLS handshakes with tickets offered", true, false),
+    ("full TLS handshakes, certificates verified", false, true),
+];
+
+/// Full handshakes, handshakes that may resume a session, and what verifying costs.
 pub(super) fn handshakes(bench: &Bench<'_>) -> Result<Table, PerfError> {
     let mut markdown = String::from("## TLS handshakes\n\n");
     let Some(program) = &bench.programs.nginx else {
@@ -84,19 +94,24 @@ pub(super) fn handshakes(bench: &Bench<'_>) -> Result<Table, PerfError> {
         });
     };
     let target_core = bench.options.target_core.unwrap_or(bench.core);
-    let clients = bench.clients(CLIENTS);
     line(
         &mut markdown,
         &format!(
-            "Small GETs over TLS 1.3, each on a connection of its own, nginx with ECDSA P-256, nobody verifies the \
-             certificate; client on core {}, target on core {target_core}. A request is a handshake. With tickets \
-             nginx offers to resume sessions, which each client may do or not.\n",
+            "Small GETs over TLS 1.3, each on a connection of its own, nginx with ECDSA P-256; client on core \
+             {}, target on core {target_core}. A request is a handshake. Nobody verifies the certificate but the \
+             engine in the last table; all of them verify the signature of the handshake, save oha. With tickets \
+             nginx offers to resume sessions, which each client may do or not; without, the engine is told \
+             `--no-resumption`.\n",
             bench.core
         ),
     );
     let (mut all, mut standings) = (serde_json::Map::new(), Vec::new());
-    for (label, resumes) in [("full TLS handshakes", false), ("TLS handshakes with tickets offered", true)] {
+    for &(label, resumes, verifies) in HANDSHAKES {
         let nginx = Nginx::start(program, target_core, bench.scratch, resumes)?;
+        let mut clients = bench.clients(CLIENTS);
+        if verifies {
+            clients.retain(|client| client.name.starts_with("engine"));
+        }
         let load = Load {
             address: nginx.address(),
             is_tls: true,
@@ -105,6 +120,8 @@ pub(super) fn handshakes(bench: &Bench<'_>) -> Result<Table, PerfError> {
             rate: None,
             is_churn: true,
             request_bytes: 0,
+            resumes,
+            authority: verifies.then(|| nginx.certificate().to_owned()),
         };
         let samples = comparison::take(bench, &clients, &load, &[bench.core], || {
             Ok(Reading { requests: nginx.requests()?, cpu_ns: nginx.cpu_ns()? })

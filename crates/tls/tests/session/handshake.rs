@@ -170,6 +170,70 @@ fn impostor(shown: CertificateDer<'static>, signer: &Leaf) -> Arc<ServerConfig> 
 }
 
 #[test]
+fn a_known_chain_does_not_excuse_a_foreign_key() {
+    let authority = Authority::new("openloop test authority");
+    let (leaf, stranger) = (authority.leaf(&[NAME]), authority.leaf(&[NAME]));
+    let honest = server_config(&leaf, &ServerOptions::default());
+    let fake = impostor(leaf.chain[0].clone(), &stranger);
+    for version in BOTH {
+        let client = Client::new(only(version, trusting(&authority))).unwrap();
+        for _ in 0..3 {
+            established(&client.separate(), &honest).exchange(b"request", b"response");
+            established(&client, &honest).exchange(b"request", b"response");
+            let mut link = Link::new(&client.separate(), NAME, &fake);
+            assert_eq!(link.settle(), Err(TlsError::Certificate), "{version}: unknown until now");
+        }
+        let options = Options { resumption: false, ..only(version, trusting(&authority)) };
+        let client = Client::new(options).unwrap();
+        for _ in 0..3 {
+            established(&client, &honest).exchange(b"request", b"response");
+            let mut link = Link::new(&client, NAME, &fake);
+            assert_eq!(link.settle(), Err(TlsError::Certificate), "{version}: the chain was good just now");
+        }
+    }
+}
+
+#[test]
+fn suites_are_offered_in_the_order_of_browsers_and_all_are_taken() {
+    use rustls::CipherSuite as Suite;
+    let authority = Authority::new("openloop test authority");
+    let leaf = authority.leaf(&[NAME]);
+    let client = Client::new(trusting(&authority)).unwrap();
+    // rustls' server takes the first that we offer among those that it has.
+    for (version, wanted) in [
+        (
+            Version::Tls13,
+            &[
+                Suite::TLS13_AES_128_GCM_SHA256,
+                Suite::TLS13_AES_256_GCM_SHA384,
+                Suite::TLS13_CHACHA20_POLY1305_SHA256,
+            ],
+        ),
+        (
+            Version::Tls12,
+            &[
+                Suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+                Suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+                Suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+            ],
+        ),
+    ] {
+        let mut refused = Vec::new();
+        for suite in wanted {
+            let options = ServerOptions {
+                versions: vec![version],
+                refused: refused.clone(),
+                ..ServerOptions::default()
+            };
+            let mut link = established(&client, &server_config(&leaf, &options));
+            assert_eq!(link.server.negotiated_cipher_suite().unwrap().suite(), *suite);
+            link.exchange(b"request", b"response");
+            refused.push(*suite);
+        }
+    }
+}
+
+#[test]
 fn insecure_mode_looks_at_the_signature_only() {
     let mut expired = leaf_params(&["other.example"]);
     expired.not_before = rcgen::date_time_ymd(2001, 1, 1);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig, ServerConnection};
+use rustls::{CipherSuite, RootCertStore, ServerConfig, ServerConnection};
 use tls::{Client, Options, Session, TlsError, Trust, Version};
 
 /// The name that [`Authority::leaf`]s are made for.
@@ -73,6 +73,8 @@ pub(crate) struct ServerOptions {
     pub(crate) client_authority: Option<CertificateDer<'static>>,
     /// The most bytes in one record on the wire, handshake included.
     pub(crate) record_size: Option<usize>,
+    /// Suites that it does without.
+    pub(crate) refused: Vec<CipherSuite>,
 }
 
 impl Default for ServerOptions {
@@ -82,12 +84,15 @@ impl Default for ServerOptions {
             alpn: Vec::new(),
             client_authority: None,
             record_size: None,
+            refused: Vec::new(),
         }
     }
 }
 
 pub(crate) fn server_config(leaf: &Leaf, options: &ServerOptions) -> Arc<ServerConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites.retain(|suite| !options.refused.contains(&suite.suite()));
+    let provider = Arc::new(provider);
     let versions: Vec<_> = options
         .versions
         .iter()

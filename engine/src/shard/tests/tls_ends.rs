@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection};
@@ -29,12 +30,17 @@ fn identity() -> &'static Arc<ServerConfig> {
     })
 }
 
-/// Answers a request without saying how long the answer is, says goodbye, and leaves the connection open.
+/// The most pieces in which a request and the handshake before it came.
+static PIECES_MAX: AtomicU32 = AtomicU32::new(0);
+
+/// Answers a request without saying how long the answer is, says goodbye, and leaves the connection open. Counts in how
+/// many pieces all came.
 #[derive(Debug)]
-struct GoodbyeWithoutFin(ServerConnection);
+struct GoodbyeWithoutFin(ServerConnection, u32);
 
 impl Peer for GoodbyeWithoutFin {
     fn receive(&mut self, mut bytes: &[u8], turn: &mut Turn<'_>) {
+        self.1 += 1;
         let mut plain = Vec::new();
         while !bytes.is_empty() {
             self.0.read_tls(&mut bytes).expect("memory can be read");
@@ -43,6 +49,7 @@ impl Peer for GoodbyeWithoutFin {
             let _ = self.0.reader().read_to_end(&mut plain);
         }
         if plain.ends_with(b"\r\n\r\n") {
+            PIECES_MAX.fetch_max(self.1, Ordering::Relaxed);
             turn.request();
             self.0.writer().write_all(b"HTTP/1.1 200 OK\r\n\r\nbody").expect("memory can be written");
             self.0.send_close_notify();
@@ -60,13 +67,13 @@ impl Peer for GoodbyeWithoutFin {
 pub(super) fn server() -> impl FnMut(Timestamp, u64, &mut Random) -> Answer + Send {
     |_, _, _| {
         let connection = ServerConnection::new(Arc::clone(identity())).expect("a server");
-        Answer::Accept(Box::new(GoodbyeWithoutFin(connection)))
+        Answer::Accept(Box::new(GoodbyeWithoutFin(connection, 0)))
     }
 }
 
-#[test]
-fn a_goodbye_completes_an_answer_without_waiting_for_a_fin() {
-    let mut lab = Lab::new(20, SECOND);
+/// So many requests, each on a connection of its own.
+fn goodbyes(rate: u64) -> Outcome {
+    let mut lab = Lab::new(rate, SECOND);
     let client = tls::Client::new(tls::Options {
         trust: tls::Trust::Insecure,
         client: None,
@@ -77,9 +84,20 @@ fn a_goodbye_completes_an_answer_without_waiting_for_a_fin() {
     });
     let client = Arc::new(client.expect("a client"));
     lab.settings.tls = Some(TlsSettings { client, server_name: "sim".into() });
-    let outcome = lab.run();
+    lab.run()
+}
+
+#[test]
+fn a_goodbye_completes_an_answer_without_waiting_for_a_fin() {
+    let outcome = goodbyes(20);
     let counters = &outcome.check("goodbye").totals.counters;
     assert_eq!((counters.ok, counters.errors_total()), (20, 0));
     assert_eq!(counters.connects, 20, "none is used again");
     assert!(outcome.totals.latency(Latency::Response).max_ns() < MS);
+}
+
+#[test]
+fn the_first_request_leaves_with_the_last_flight_of_the_handshake() {
+    assert_eq!(goodbyes(100).totals.counters.ok, 100);
+    assert_eq!(PIECES_MAX.load(Ordering::Relaxed), 2, "a hello, and all the rest");
 }
