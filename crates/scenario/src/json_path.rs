@@ -37,7 +37,6 @@ pub(crate) enum Selector {
     Slice(Option<i64>, Option<i64>),
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "evaluated with the program"))]
 impl Selector {
     /// Whether the length of the array must be known to answer it.
     pub(crate) fn counts_from_end(&self) -> bool {

@@ -46,6 +46,14 @@ impl Pattern {
         self.regex.capture_names().position(|group| group == Some(name))
     }
 
+    /// What a group of the first match is, group 0 being all of it. Any other group costs an allocation.
+    pub(crate) fn group<'a>(&self, bytes: &'a [u8], group: usize) -> Option<&'a [u8]> {
+        if group == 0 {
+            return self.regex.find(bytes).map(|found| found.as_bytes());
+        }
+        self.regex.captures(bytes)?.get(group).map(|found| found.as_bytes())
+    }
+
     /// Whether it is found in `bytes`.
     pub fn is_match(&self, bytes: &[u8]) -> bool {
         self.regex.is_match(bytes)

@@ -91,7 +91,7 @@ fn status(cursor: &mut Cursor<'_>) -> Result<u16, ScenarioError> {
     let text = cursor.take_while(|byte| byte.is_ascii_alphanumeric());
     let value = text.parse::<u16>().ok().filter(|value| (STATUSES.0..=STATUSES.1).contains(value));
     value.filter(|_| text.len() == 3).ok_or_else(|| {
-        let length = text.len().max(cursor.char_length().min(1));
+        let length = if text.is_empty() { cursor.char_length() } else { text.len() };
         let shown = Shown(if text.is_empty() { cursor.rest() } else { text });
         let fix = "100 to 599: e.g. 200, 2xx, 200-299, 200,201, >=400, or none";
         ScenarioError::new(start, length, format!("{shown} is not a status"), fix)

@@ -156,6 +156,10 @@ impl<'a> Walk<'a> {
             let what = format!("a step follows at most {REDIRECTS_MAX} redirects");
             self.wrong(request.origin, 0, what, "e.g. redirects: 5");
         }
+        if request.checks.len() > crate::program::CHECKS_MAX {
+            let what = format!("the step has more than {} checks", crate::program::CHECKS_MAX);
+            self.wrong(request.origin, 0, what, "several tests in one check");
+        }
         // Checks see the response before its values are taken out, but their texts are filled in with those of before too.
         for check in &request.checks {
             self.check(check);
@@ -171,6 +175,10 @@ impl<'a> Walk<'a> {
                 let names: Vec<&str> = self.scope.targets.iter().map(String::as_str).collect();
                 let fix = fix_for(name, &names, "name it under `targets` of the plan");
                 self.wrong(*origin, name.len(), format!("the plan has no target {}", Shown(name)), fix);
+            }
+            None if self.scope.targets.is_empty() => {
+                let fix = "targets: {shop: http://127.0.0.1:8080}";
+                self.wrong(request.origin, 0, "the plan has no targets", fix);
             }
             None if self.scope.targets.len() > 1 => {
                 let what = "the plan has several targets, and the step names none";
@@ -222,6 +230,11 @@ impl<'a> Walk<'a> {
             && user.as_literal().is_some_and(|user| user.contains(':'))
         {
             self.wrong(user.origin, 0, "the user has a colon in it", "the part before the colon");
+        }
+        if matches!(auth, Auth::Digest { .. } | Auth::Aws { .. }) {
+            let origin = auth.templates().first().map_or_else(Origin::default, |template| template.origin);
+            let what = "this version signs no requests by digest or for AWS";
+            self.wrong(origin, 0, what, "basic, bearer or oauth2");
         }
         for template in auth.templates() {
             self.template(template);

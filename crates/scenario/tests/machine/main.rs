@@ -1,0 +1,7 @@
+//! Whole iterations: scenarios are compiled, their requests read, answers given, until they end.
+
+mod answers;
+mod harness;
+mod properties;
+mod requests;
+mod steps;

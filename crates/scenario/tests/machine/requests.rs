@@ -1,0 +1,208 @@
+use scenario::{
+    Auth, BodySource, Failure, HeaderField, JsonNode, MultipartPart, Origin, Outcome, PartValue, RequestStep,
+    TokenRequest,
+};
+
+use crate::harness::{answer, compile, context, request, run, run_slot, set, template};
+
+const AGENT: &str = concat!("User-Agent: openloop/", env!("CARGO_PKG_VERSION"), "\r\n");
+
+fn header(name: &str, value: &str) -> HeaderField {
+    HeaderField { name: name.into(), origin: Origin(0), value: template(value) }
+}
+
+fn sent(change: impl FnOnce(&mut RequestStep)) -> String {
+    let seen = run(&compile(vec![request(change)]));
+    assert_eq!(seen.outcome, Some(Outcome::Done));
+    seen.requests[0].replace(AGENT, "")
+}
+
+#[test]
+fn targets_and_queries() {
+    assert_eq!(
+        sent(|request| request.url = template("/a?b={{region}}")),
+        "GET /a?b=eu HTTP/1.1\r\nHost: shop.test:8080\r\n\r\n"
+    );
+    let text = sent(|request| {
+        request.target = Some(("api".into(), Origin(0)));
+        request.url = template("");
+        request.query =
+            vec![("q x".into(), template("{{users.name}}-{{users.more}}")), ("r".into(), template("é"))];
+    });
+    assert_eq!(text, "GET /v1/?q%20x=ann-a%20b%26c&r=%C3%A9 HTTP/1.1\r\nHost: api.test\r\n\r\n");
+}
+
+#[test]
+fn bodies() {
+    let json = JsonNode::Map(vec![
+        (
+            template("a{{region}}"),
+            JsonNode::List(vec![JsonNode::Plain("1".into()), JsonNode::Plain("null".into())]),
+        ),
+        (template("q\""), JsonNode::Text(template("{{users.name}} {{users.more}} {{ \"\\\"\" }}"))),
+    ]);
+    let part = |value, filename: Option<&str>| MultipartPart {
+        name: "f\"".into(),
+        origin: Origin(0),
+        value,
+        filename: filename.map(str::to_owned),
+        content_type: filename.map(|_| "image/png".into()),
+    };
+    let multipart = BodySource::Multipart(vec![
+        part(PartValue::Text(template("{{users.name}}")), None),
+        part(PartValue::File("x.png".into(), Origin(0)), Some("x.png")),
+    ]);
+    for (body, fields, content) in [
+        (BodySource::None, "Content-Length: 0", ""),
+        (BodySource::Text(template("héllo {{users.name}}")), "Content-Length: 10", "héllo ann"),
+        (BodySource::File("x".into(), Origin(0)), "Content-Length: 10", "file\0bytes"),
+        (
+            BodySource::Form(vec![("a b".into(), template("{{users.name}}")), ("c".into(), template("=&"))]),
+            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 16",
+            "a%20b=ann&c=%3D%26",
+        ),
+        (
+            BodySource::Json(json),
+            "Content-Type: application/json\r\nContent-Length: 39",
+            r#"{"aeu":[1,null],"q\"":"ann a b&c \""}"#,
+        ),
+        (
+            multipart,
+            "Content-Type: multipart/form-data; boundary=openloop-7c1e9a52b0f34d86-part\r\nContent-Length: 276",
+            "--openloop-7c1e9a52b0f34d86-part\r\nContent-Disposition: form-data; name=\"f%22\"\r\n\r\nann\r\n\
+             --openloop-7c1e9a52b0f34d86-part\r\nContent-Disposition: form-data; name=\"f%22\"; filename=\"x.png\"\r\n\
+             Content-Type: image/png\r\n\r\nfile\0bytes\r\n--openloop-7c1e9a52b0f34d86-part--\r\n",
+        ),
+    ] {
+        let fields = fields.rsplit_once(' ').map_or(fields, |(fields, _)| fields);
+        let expected =
+            format!("POST / HTTP/1.1\r\nHost: shop.test:8080\r\n{fields} {}\r\n\r\n{content}", content.len());
+        let text = sent(|request| {
+            request.method = "POST".into();
+            request.body = body;
+        });
+        assert_eq!(text, expected);
+    }
+}
+
+#[test]
+fn headers_and_credentials() {
+    let text = sent(|request| {
+        request.headers = vec![header("User-Agent", "mine"), header("X-Id", "{{iteration}}/{{user}}")];
+        request.auth =
+            Some(Auth::Basic { user: template("{{users.name}}"), password: template("{{secret.password}}") });
+    });
+    let expected = "GET / HTTP/1.1\r\nHost: shop.test:8080\r\nUser-Agent: mine\r\nX-Id: 7/7\r\nAuthorization: Basic YW5uOmh1bnRlcjI=\r\n\r\n";
+    assert_eq!(text, expected);
+    let text = sent(|request| request.auth = Some(Auth::Bearer(template("{{setup.token}}"))));
+    assert!(text.contains("\r\nAuthorization: Bearer from-setup\r\n"), "{text}");
+    let oauth = Auth::OAuth2 {
+        token_url: template("http://id.test/token"),
+        client_id: template("me"),
+        client_secret: template("{{secret.password}}"),
+        scope: None,
+    };
+    let program = compile(vec![
+        request(|request| request.auth = Some(oauth.clone())),
+        request(|request| request.auth = Some(oauth)),
+    ]);
+    assert_eq!(program.tokens().len(), 1, "one token for both");
+    let (mut url, mut body) = (Vec::new(), Vec::new());
+    program.tokens()[0].render(&context(), &mut url, &mut body).unwrap();
+    assert_eq!(url, b"http://id.test/token");
+    assert_eq!(body, b"grant_type=client_credentials&client_id=me&client_secret=hunter2");
+    let response = br#"{"token_type": "Bearer", "access_token": "a.b\/c", "expires_in": 60}"#;
+    assert_eq!(TokenRequest::read(response), Some((b"a.b/c".to_vec(), Some(60))));
+    assert_eq!(TokenRequest::read(br#"{"error": "invalid_client"}"#), None);
+    assert!(run(&program).requests[1].contains("\r\nAuthorization: Bearer oauth-token\r\n"));
+    let text = sent(|request| {
+        request.method = "PUT".into();
+        request.headers = vec![header("content-type", "text/x")];
+        request.body = BodySource::Json(JsonNode::Plain("1".into()));
+    });
+    assert!(text.ends_with("\r\ncontent-type: text/x\r\nContent-Length: 1\r\n\r\n1"), "{text}");
+}
+
+#[test]
+fn what_is_filled_in_forges_no_header() {
+    // Columns are numbered as they are used: the third value has a line break.
+    let third = "{{ users.a }}{{ users.b }}{{ users.c }}";
+    let refused =
+        |change: &dyn Fn(&mut RequestStep)| run(&compile(vec![set("x", third), request(change)])).outcome;
+    let injected = Some(Outcome::Failed(Failure::Injection));
+    assert_eq!(refused(&|request| request.headers = vec![header("X", "{{x}}")]), injected);
+    assert_eq!(refused(&|request| request.url = template("/{{users.c}}")), injected);
+    assert_eq!(refused(&|request| request.url = template("/{{users.b}}")), injected, "a space");
+    assert_eq!(refused(&|request| request.auth = Some(Auth::Bearer(template("{{x}}")))), injected);
+    assert_eq!(
+        refused(&|request| request.query = vec![("q".into(), template("{{x}}"))]),
+        Some(Outcome::Done)
+    );
+    assert_eq!(refused(&|request| request.body = BodySource::Text(template("{{x}}"))), Some(Outcome::Done));
+}
+
+#[test]
+fn redirects_keep_what_they_must_and_drop_what_they_must_not_carry() {
+    for (status, location, requests) in [
+        (
+            302,
+            "/next",
+            "GET /next HTTP/1.1|Host: shop.test:8080|X: 1|Authorization: Bearer t|Cookie: sid=9||",
+        ),
+        (
+            303,
+            "next?a",
+            "GET /in/next?a HTTP/1.1|Host: shop.test:8080|X: 1|Authorization: Bearer t|Cookie: sid=9||",
+        ),
+        (
+            307,
+            "/next",
+            "POST /next HTTP/1.1|Host: shop.test:8080|X: 1|Authorization: Bearer t|Cookie: sid=9|Content-Type: text/x|Content-Length: 4||body",
+        ),
+        (
+            308,
+            "http://other.test/x",
+            "POST /x HTTP/1.1|Host: other.test|X: 1|Content-Type: text/x|Content-Length: 4||body",
+        ),
+        (301, "//shop.test:81/x", "GET /x HTTP/1.1|Host: shop.test:81|X: 1|Cookie: sid=9||"),
+        (302, "https://shop.test:8080/", "GET / HTTP/1.1|Host: shop.test:8080|X: 1|Cookie: sid=9||"),
+    ] {
+        let program = compile(vec![request(|request| {
+            request.method = "POST".into();
+            request.url = template("/in/a");
+            request.redirects = 1;
+            request.headers = vec![header("X", "1"), header("Content-Type", "text/x")];
+            request.auth = Some(Auth::Bearer(template("t")));
+            request.body = BodySource::Text(template("body"));
+        })]);
+        let head = format!("Set-Cookie: sid=9; Path=/\r\nLocation: {location}\r\n");
+        let seen = run_slot(&program, 1, |_| answer(status, &head, b""));
+        // One redirect is followed; the second response is the answer, whatever it is.
+        assert_eq!((seen.requests.len(), seen.outcome), (2, Some(Outcome::Done)));
+        assert_eq!(seen.requests[1].replace(AGENT, "").replace("\r\n", "|"), requests, "{status} {location}");
+    }
+    let program = compile(vec![request(|request| request.redirects = 3)]);
+    let seen = run_slot(&program, 1, |_| answer(302, "Location: ftp://x/", b""));
+    assert_eq!(seen.outcome, Some(Outcome::Failed(Failure::Redirect)));
+    let seen = run_slot(&program, 1, |_| answer(302, "", b""));
+    assert_eq!(
+        (seen.requests.len(), seen.outcome),
+        (1, Some(Outcome::Done)),
+        "no location: a response like any other"
+    );
+}
+
+#[test]
+fn cookies_come_back() {
+    let program = compile(vec![
+        request(|_| {}),
+        request(|request| request.target = Some(("api".into(), Origin(0)))),
+        request(|_| {}),
+    ]);
+    let seen = run_slot(&program, 1, |index| {
+        answer(200, if index == 0 { "Set-Cookie: a=1; Path=/\r\n" } else { "" }, b"")
+    });
+    let has_cookie: Vec<bool> =
+        seen.requests.iter().map(|request| request.contains("\r\nCookie: a=1\r\n")).collect();
+    assert_eq!(has_cookie, [false, false, true]);
+}
