@@ -131,16 +131,16 @@ pub fn decide(choice: Choice) -> Result<Decision, LaunchError> {
 pub fn launch(
     driver: Driver,
     cores: &[usize],
-    shards: Vec<(Settings, Workload)>,
+    shards: Vec<(Settings, Vec<Workload>)>,
 ) -> Result<Vec<Worker>, LaunchError> {
     let mut workers = Vec::with_capacity(shards.len());
-    for (index, (settings, workload)) in shards.into_iter().enumerate() {
+    for (index, (settings, workloads)) in shards.into_iter().enumerate() {
         let (link, control) = pair(settings.shape);
         let core = cores.get(index).copied();
         let (tell, told) = mpsc::channel();
         let thread = thread::Builder::new()
             .name(format!("shard-{index}"))
-            .spawn(move || run_shard(driver, core, settings, workload, link, &tell))
+            .spawn(move || run_shard(driver, core, settings, workloads, link, &tell))
             .map_err(|source| LaunchError::Refused { shard: index, source })?;
         match told.recv() {
             Ok(Ok(pinned)) => workers.push(Worker { control, core: core.filter(|_| pinned), thread }),
@@ -159,7 +159,7 @@ fn run_shard(
     driver: Driver,
     core: Option<usize>,
     settings: Settings,
-    workload: Workload,
+    workloads: Vec<Workload>,
     link: Link,
     tell: &mpsc::Sender<Result<bool, String>>,
 ) -> io::Result<()> {
@@ -173,13 +173,13 @@ fn run_shard(
     match driver {
         Driver::Uring => {
             let io = Uring::new(limits).map_err(|refusal| refuse(refusal.to_string()))?;
-            let shard = Shard::new(io, settings, workload, link);
+            let shard = Shard::new(io, settings, workloads, link);
             let _ = tell.send(Ok(pinned));
             shard.run().map(drop)
         }
         Driver::Epoll => {
             let io = EpollIo::new(limits).map_err(|error| refuse(error.to_string()))?;
-            let shard = Shard::new(io, settings, workload, link);
+            let shard = Shard::new(io, settings, workloads, link);
             let _ = tell.send(Ok(pinned));
             shard.run().map(drop)
         }

@@ -15,7 +15,7 @@ use schedule::{Arrivals, Cells, Profile, ScheduleError};
 use crate::io::{Message, Route};
 use crate::shard::pacing::{CatchUp, Pacing};
 use crate::shard::workload::{Users, Workload};
-use crate::shard::{FailStatus, Settings, TlsSettings};
+use crate::shard::{FailStatus, RequestSettings, Settings, TargetSettings, TlsSettings};
 
 /// Bodies that nobody needs are thrown away unseen from this size on: 64 KiB, four receive buffers.
 const DISCARD_FROM: u64 = 64 << 10;
@@ -41,7 +41,7 @@ pub enum PrepareError {
 #[derive(Debug)]
 pub struct Prepared {
     /// For each shard.
-    pub shards: Vec<(Settings, Workload)>,
+    pub shards: Vec<(Settings, Vec<Workload>)>,
     /// The open model's profile, the warm-up in front.
     pub profile: Option<Arc<Profile>>,
     /// The request names, in the order in which they are counted.
@@ -72,47 +72,33 @@ pub fn prepare(
     shards: usize,
     cap: u32,
 ) -> Result<Prepared, PrepareError> {
-    let headers: Vec<(String, String)> = plan
-        .request
-        .headers
-        .iter()
-        .map(|header| (header.name().to_owned(), header.value().to_owned()))
-        .collect();
-    let method = plan.request.method.as_str();
-    let request = message(plan, url, &headers)?;
+    let per_shard = shards as u64;
+    let (request, close_after) = request_settings(plan, url)?;
     let tls = tls_settings(plan, url)?;
     let (workloads, profile) = workloads(plan, shards)?;
-    let per_shard = shards as u64;
-    // RFC 9112 section 9.6: a request that says `Connection: close` is its connection's last.
-    let asked = plan.connections.close_after.map(std::num::NonZero::get);
-    let close_after = if http1::asks_to_close(&headers) { Some(1) } else { asked };
-    let last_request = match close_after {
-        Some(_) => last_request(plan, url, &headers)?,
-        None => None,
+    let target = TargetSettings {
+        routes: routes.into(),
+        first_route: 0,
+        tls: None,
+        connections: 0,
+        warm_connections: 0,
+        close_after,
+        waiting_capacity: usize::try_from(plan.queue_limit().div_ceil(per_shard).min(WAITING_MAX))
+            .unwrap_or(usize::MAX),
+        connect_timeout_ns: plan.timeout_ns,
     };
     let base = Settings {
         node: 0,
         shard: 0,
         shape: Shape::requests(1),
-        routes: routes.into(),
-        first_route: 0,
-        request,
-        last_request,
-        head_request: method == "HEAD",
-        tls: None,
-        connections: 0,
-        warm_connections: 0,
-        close_after,
+        targets: Vec::new(),
+        requests: vec![request],
         response_limits: http1::Limits {
             head_bytes: plan.limits.head_bytes,
             body_bytes: plan.limits.body_bytes,
             interim: plan.limits.interim,
         },
-        fail_status: FailStatus::new(|code| plan.fail_status.contains(code)),
         discard_from: DISCARD_FROM,
-        waiting_capacity: usize::try_from(plan.queue_limit().div_ceil(per_shard).min(WAITING_MAX))
-            .unwrap_or(usize::MAX),
-        timeout_ns: plan.timeout_ns,
         grace_ns: plan.grace_ns,
         warmup_ns: plan.warmup_ns,
         duration_ns: plan.run_ns(),
@@ -129,20 +115,50 @@ pub fn prepare(
         .into_iter()
         .enumerate()
         .map(|(index, workload)| {
-            let settings = Settings {
-                shard: u32::try_from(index).unwrap_or(u32::MAX),
+            let target = TargetSettings {
                 // Neighbours in the same run begin one behind another.
                 first_route: (plan.share.index() as usize - 1) * shards + index,
                 connections: part(u64::from(cap), index, shards),
                 warm_connections: part(u64::from(plan.connections.warm), index, shards),
                 tls: tls.clone().map(|tls| TlsSettings { client: Arc::new(tls.client.separate()), ..tls }),
+                ..target.clone()
+            };
+            let settings = Settings {
+                shard: u32::try_from(index).unwrap_or(u32::MAX),
+                targets: vec![target],
                 ..base.clone()
             };
-            (settings, workload)
+            (settings, vec![workload])
         })
         .collect();
-    let name = format!("{method} {}", path_of(url));
+    let name = format!("{} {}", plan.request.method.as_str(), path_of(url));
     Ok(Prepared { shards, profile, names: vec![name], connections: cap })
+}
+
+/// The request of a plan, and after how many of them a connection closes.
+fn request_settings(plan: &Plan, url: &Url) -> Result<(RequestSettings, Option<u64>), http1::RequestError> {
+    let headers: Vec<(String, String)> = plan
+        .request
+        .headers
+        .iter()
+        .map(|header| (header.name().to_owned(), header.value().to_owned()))
+        .collect();
+    // RFC 9112 section 9.6: a request that says `Connection: close` is its connection's last.
+    let asked = plan.connections.close_after.map(std::num::NonZero::get);
+    let close_after = if http1::asks_to_close(&headers) { Some(1) } else { asked };
+    let settings = RequestSettings {
+        name: 0,
+        target: 0,
+        message: message(plan, url, &headers)?,
+        last_message: match close_after {
+            Some(_) => last_request(plan, url, &headers)?,
+            None => None,
+        },
+        is_head: plan.request.method.as_str() == "HEAD",
+        fail_status: FailStatus::new(|code| plan.fail_status.contains(code)),
+        timeout_ns: plan.timeout_ns,
+    };
+    Ok((settings, close_after))
 }
 
 /// The request as it goes on the wire. A made body's block lies in memory once, and is repeated in sending.
@@ -227,10 +243,11 @@ fn workloads(plan: &Plan, shards: usize) -> Result<Split, PrepareError> {
             let profile = Arc::new(profile.clone());
             let arrivals = cells.iter().map(|cells| {
                 let arrivals = Arrivals::new(Arc::clone(&profile), *process, cells);
-                Workload::Open(match plan.count {
+                let arrivals = match plan.count {
                     Some(count) => arrivals.with_limit(count),
                     None => arrivals,
-                })
+                };
+                Workload::open(arrivals, 0)
             });
             Ok((arrivals.collect(), Some(Arc::clone(&profile))))
         }
@@ -275,7 +292,7 @@ fn closed(plan: &Plan, users: &plan::Users, cells: &[Cells]) -> Result<Vec<Workl
             *quota -= mine;
             mine
         });
-        Workload::Closed(Users::new(entries, users.think_ns, mine))
+        Workload::closed(Users::new(entries, users.think_ns, mine), 0)
     });
     Ok(workloads.collect())
 }

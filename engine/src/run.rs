@@ -158,7 +158,7 @@ impl Run {
         }
         let changed = Arc::new(profile.with_rate_from(at_ns, rate)?);
         self.profile = Some(Arc::clone(&changed));
-        self.tell_all(&Command::Profile(changed));
+        self.tell_all(&Command::Profile { workload: 0, profile: changed });
         Ok(at_ns)
     }
 

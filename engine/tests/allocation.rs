@@ -65,13 +65,13 @@ mod shards {
     use std::time::Duration;
 
     use clock::{Clock, NANOS_PER_SECOND, OsClock};
+    use engine::io::Io;
     use engine::io::epoll::EpollIo;
     use engine::io::uring::Uring;
-    use engine::io::{Io, Message};
     use engine::shard::link::{Command, Report, pair};
     use engine::shard::pacing::{CatchUp, Pacing};
     use engine::shard::workload::{Users, Workload};
-    use engine::shard::{FailStatus, Settings, Shard, TlsSettings};
+    use engine::shard::{FailStatus, RequestSettings, Settings, Shard, TargetSettings, TlsSettings};
     use schedule::{Arrivals, Cells, Process, Profile, Rate};
 
     use crate::ALLOCATIONS;
@@ -131,20 +131,27 @@ mod shards {
             node: 0,
             shard: 0,
             shape: measure::Shape::requests(1),
-            routes: [target.address().into()].into(),
-            first_route: 0,
-            last_request: None,
-            request: Message::from(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
-            head_request: false,
-            tls,
-            connections: CONNECTIONS,
-            warm_connections: CONNECTIONS,
-            close_after: None,
+            targets: vec![TargetSettings {
+                routes: [target.address().into()].into(),
+                first_route: 0,
+                tls,
+                connections: CONNECTIONS,
+                warm_connections: CONNECTIONS,
+                close_after: None,
+                waiting_capacity: 10_000,
+                connect_timeout_ns: 10 * NANOS_PER_SECOND,
+            }],
+            requests: vec![RequestSettings {
+                name: 0,
+                target: 0,
+                message: b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into(),
+                last_message: None,
+                is_head: false,
+                fail_status: FailStatus::new(|code| code >= 400),
+                timeout_ns: 10 * NANOS_PER_SECOND,
+            }],
             response_limits: http1::Limits::default(),
-            fail_status: FailStatus::new(|code| code >= 400),
             discard_from: 64 << 10,
-            waiting_capacity: 10_000,
-            timeout_ns: 10 * NANOS_PER_SECOND,
             grace_ns: 10 * NANOS_PER_SECOND,
             warmup_ns: 0,
             duration_ns: SECONDS * NANOS_PER_SECOND,
@@ -161,9 +168,9 @@ mod shards {
             Model::Open => {
                 let profile = Profile::constant(Rate::per_second(RATE), SECONDS * NANOS_PER_SECOND);
                 let profile = Arc::new(profile.expect("a valid profile"));
-                Workload::Open(Arrivals::new(profile, Process::Deterministic, &Cells::all()))
+                Workload::open(Arrivals::new(profile, Process::Deterministic, &Cells::all()), 0)
             }
-            Model::Closed => Workload::Closed(Users::new(vec![0; CONNECTIONS as usize], 20_000_000, None)),
+            Model::Closed => Workload::closed(Users::new(vec![0; CONNECTIONS as usize], 20_000_000, None), 0),
         }
     }
 
@@ -181,7 +188,7 @@ mod shards {
         let (over, until_over) = mpsc::channel::<()>();
         let shard = thread::spawn(move || {
             let io = build(settings.driver_limits());
-            let ended = Shard::new(io, settings, workload(case.model), link).run().map(drop);
+            let ended = Shard::new(io, settings, vec![workload(case.model)], link).run().map(drop);
             drop(over);
             ended
         });

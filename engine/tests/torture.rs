@@ -17,7 +17,7 @@ use engine::io::uring::Uring;
 use engine::shard::link::{Command, Report, pair};
 use engine::shard::pacing::{CatchUp, Pacing};
 use engine::shard::workload::{Users, Workload};
-use engine::shard::{FailStatus, Settings, Shard};
+use engine::shard::{FailStatus, RequestSettings, Settings, Shard, TargetSettings};
 use measure::{Counters, ErrorClass, Totals};
 use rustix::io::Errno;
 use schedule::{Arrivals, Cells, Process, Profile, Rate};
@@ -73,20 +73,27 @@ fn settings(case: Case, address: SocketAddr) -> Settings {
         node: 0,
         shard: 0,
         shape: measure::Shape::requests(1),
-        routes: [address.into()].into(),
-        first_route: 0,
-        last_request: None,
-        request: b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into(),
-        head_request: false,
-        tls: None,
-        connections: CONNECTIONS,
-        warm_connections: 0,
-        close_after: case.close_after,
+        targets: vec![TargetSettings {
+            routes: [address.into()].into(),
+            first_route: 0,
+            tls: None,
+            connections: CONNECTIONS,
+            warm_connections: 0,
+            close_after: case.close_after,
+            waiting_capacity: 10_000,
+            connect_timeout_ns: TIMEOUT_NS,
+        }],
+        requests: vec![RequestSettings {
+            name: 0,
+            target: 0,
+            message: b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into(),
+            last_message: None,
+            is_head: false,
+            fail_status: FailStatus::new(|code| code >= 400),
+            timeout_ns: TIMEOUT_NS,
+        }],
         response_limits: http1::Limits::default(),
-        fail_status: FailStatus::new(|code| code >= 400),
         discard_from: 64 << 10,
-        waiting_capacity: 10_000,
-        timeout_ns: TIMEOUT_NS,
         grace_ns: TIMEOUT_NS,
         warmup_ns: 0,
         duration_ns: DURATION_NS,
@@ -100,10 +107,10 @@ fn settings(case: Case, address: SocketAddr) -> Settings {
 
 fn workload(case: Case) -> Workload {
     if case.closed {
-        return Workload::Closed(Users::new(vec![0; CONNECTIONS as usize], 5_000_000, None));
+        return Workload::closed(Users::new(vec![0; CONNECTIONS as usize], 5_000_000, None), 0);
     }
     let profile = Profile::constant(Rate::per_second(RATE), DURATION_NS).expect("a valid profile");
-    Workload::Open(Arrivals::new(Arc::new(profile), Process::Deterministic, &Cells::all()))
+    Workload::open(Arrivals::new(Arc::new(profile), Process::Deterministic, &Cells::all()), 0)
 }
 
 /// What a shard counted, and the faults that it met.
@@ -126,7 +133,7 @@ fn run(case: Case, address: SocketAddr) -> Outcome {
             buffer_count: case.buffer_count,
         };
         let driver = Driver::with_faults(limits, case.faults).expect("this host has io_uring");
-        let ended = Shard::new(Uring::from(driver), settings, workload(case), link).run();
+        let ended = Shard::new(Uring::from(driver), settings, vec![workload(case)], link).run();
         drop(over);
         ended.map(|io| {
             let driver = Driver::from(io);

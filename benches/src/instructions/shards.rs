@@ -8,7 +8,7 @@ use clock::{NANOS_PER_SECOND, Timestamp};
 use engine::shard::link::{Command, Report, pair};
 use engine::shard::pacing::{CatchUp, Pacing};
 use engine::shard::workload::{Users, Workload};
-use engine::shard::{FailStatus, Settings, Shard};
+use engine::shard::{FailStatus, RequestSettings, Settings, Shard, TargetSettings};
 use schedule::{Arrivals, Cells, Process, Profile, Rate};
 
 use crate::memory::Memory;
@@ -68,13 +68,13 @@ fn run(row: Row, count: u64) {
     let workload = if row.is_open {
         let profile = Profile::constant(Rate::per_second(RATE), 3_600 * NANOS_PER_SECOND);
         let profile = Arc::new(profile.expect("a valid profile"));
-        Workload::Open(Arrivals::new(profile, Process::Deterministic, &Cells::all()).with_limit(count))
+        Workload::open(Arrivals::new(profile, Process::Deterministic, &Cells::all()).with_limit(count), 0)
     } else {
-        Workload::Closed(Users::new(vec![0; CONNECTIONS as usize], 0, Some(count)))
+        Workload::closed(Users::new(vec![0; CONNECTIONS as usize], 0, Some(count)), 0)
     };
     let (link, mut control) = pair(measure::Shape::requests(1));
     assert!(control.tell(Command::Start { at: Timestamp::from_nanos(2 * NANOS_PER_SECOND) }));
-    Shard::new(io, settings, workload, link).run().expect("memory does not break");
+    Shard::new(io, settings, vec![workload], link).run().expect("memory does not break");
     let mut ok = 0;
     while let Some(report) = control.report() {
         if let Report::Sealed(snapshot) = report {
@@ -89,20 +89,27 @@ fn settings(row: Row) -> Settings {
         node: 0,
         shard: 0,
         shape: measure::Shape::requests(1),
-        routes: [SocketAddr::from((Ipv4Addr::LOCALHOST, 80)).into()].into(),
-        first_route: 0,
-        last_request: None,
-        request: b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into(),
-        head_request: false,
-        tls: None,
-        connections: CONNECTIONS,
-        warm_connections: if row.close_after.is_some() { 0 } else { CONNECTIONS },
-        close_after: row.close_after,
+        targets: vec![TargetSettings {
+            routes: [SocketAddr::from((Ipv4Addr::LOCALHOST, 80)).into()].into(),
+            first_route: 0,
+            tls: None,
+            connections: CONNECTIONS,
+            warm_connections: if row.close_after.is_some() { 0 } else { CONNECTIONS },
+            close_after: row.close_after,
+            waiting_capacity: 10_000,
+            connect_timeout_ns: 10 * NANOS_PER_SECOND,
+        }],
+        requests: vec![RequestSettings {
+            name: 0,
+            target: 0,
+            message: b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into(),
+            last_message: None,
+            is_head: false,
+            fail_status: FailStatus::new(|code| code >= 400),
+            timeout_ns: 10 * NANOS_PER_SECOND,
+        }],
         response_limits: http1::Limits::default(),
-        fail_status: FailStatus::new(|code| code >= 400),
         discard_from: 64 << 10,
-        waiting_capacity: 10_000,
-        timeout_ns: 10 * NANOS_PER_SECOND,
         grace_ns: 10 * NANOS_PER_SECOND,
         warmup_ns: 0,
         duration_ns: 3_600 * NANOS_PER_SECOND,

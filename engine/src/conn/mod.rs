@@ -68,6 +68,8 @@ pub(crate) struct Connection {
     pub(crate) machine: ResponseMachine,
     /// Plain, or inside TLS.
     pub(crate) stack: Stack,
+    /// Whom it leads to: a place among the shard's targets.
+    pub(crate) target: usize,
     /// Exchanges finished on it.
     pub(crate) served: u64,
     /// Body bytes that the driver still throws away unseen.
@@ -82,14 +84,16 @@ impl Connection {
             state: State::Vacant,
             machine: ResponseMachine::new(limits),
             stack: Stack::Plain,
+            target: 0,
             served: 0,
             discarding: 0,
         }
     }
 
     /// Moves a new tenant in.
-    pub(crate) fn open(&mut self, id: ConnId, limits: http1::Limits, now: Timestamp) {
+    pub(crate) fn open(&mut self, id: ConnId, target: usize, limits: http1::Limits, now: Timestamp) {
         self.id = id;
+        self.target = target;
         self.state = State::Connecting { since: now };
         self.machine = ResponseMachine::new(limits);
         self.stack = Stack::Plain;

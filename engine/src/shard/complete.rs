@@ -8,7 +8,7 @@
 use measure::ErrorClass;
 
 use super::release::FAILED_CONNECT_PAUSE_NS;
-use super::{COMPLETIONS_PER_TURN, CONNECTION_STEPS, NAME, Shard};
+use super::{COMPLETIONS_PER_TURN, CONNECTION_STEPS, Shard};
 use crate::conn::{Delivery, Stack, State, TlsStack, of_connect_errno, of_errno};
 use crate::io::{Completion, ConnId, Errno, Io, Lent};
 use http1::Response;
@@ -132,6 +132,7 @@ impl<I: Io> Shard<I> {
     /// A whole response has come; `ended` tells that the peer has closed behind it.
     fn responded(&mut self, conn: ConnId, id: ExchangeId, response: Response, ended: bool) {
         let exchange = self.exchanges.finish(id);
+        let request = &self.settings.requests[usize::from(exchange.cause.request)];
         // In a turn whose queue was flushed, a response may come in the turn of its request.
         let now = self.now.max(exchange.sent);
         let response_ns = now.nanos_since(exchange.intended);
@@ -140,18 +141,20 @@ impl<I: Io> Shard<I> {
         if let Some(at) = exchange.first_byte {
             recorder.first_byte(at.nanos_since(exchange.sent));
         }
-        if self.settings.fail_status.contains(response.status) {
-            recorder.failed(NAME, ErrorClass::Status, response_ns, Some(service_ns));
+        if request.fail_status.contains(response.status) {
+            recorder.failed(request.name, ErrorClass::Status, response_ns, Some(service_ns));
             recorder.status(response.status);
         } else {
-            recorder.ok(NAME, response_ns, service_ns, response.status);
+            recorder.ok(request.name, response_ns, service_ns, response.status);
         }
-        self.user_ended(exchange.user, 0);
+        self.request_ended(exchange.cause, 0);
         let connection = &mut self.connections[conn.index as usize];
+        let target_index = connection.target;
         connection.served += 1;
         // An answer that did not wait for the whole request leaves the rest of it in the way of the next.
-        let spent = self.settings.close_after.is_some_and(|most| connection.served >= most)
-            || connection.stack.is_sending();
+        let close_after = self.targets[target_index].settings.close_after;
+        let spent =
+            close_after.is_some_and(|most| connection.served >= most) || connection.stack.is_sending();
         if spent || !response.keep_alive {
             // A peer that goes on after the last request said `close` will not close by itself.
             if response.keep_alive || ended {
@@ -159,7 +162,7 @@ impl<I: Io> Shard<I> {
             } else {
                 self.leave(conn);
             }
-            self.open_for_waiting();
+            self.open_for_waiting(target_index);
         } else {
             connection.state = State::Idle;
             self.answered.push(conn);
@@ -180,8 +183,9 @@ impl<I: Io> Shard<I> {
         let connection = &mut self.connections[conn.index as usize];
         let State::Connecting { since } = connection.state else { return };
         self.recorders[warmup].connect(now.nanos_since(since));
-        let Some(tls) = &self.settings.tls else {
-            self.pool.opened();
+        let target = &mut self.targets[connection.target];
+        let Some(tls) = &target.settings.tls else {
+            target.pool.opened();
             self.serve_next(conn);
             return;
         };
@@ -212,7 +216,7 @@ impl<I: Io> Shard<I> {
             return;
         }
         self.recorders[warmup].tls(now.nanos_since(tls_since), stack.session.resumed());
-        self.pool.opened();
+        self.targets[connection.target].pool.opened();
         self.serve_next(conn);
     }
 
@@ -223,28 +227,31 @@ impl<I: Io> Shard<I> {
             return;
         }
         connection.state = State::Vacant;
-        self.pool.opened();
-        self.pool.closed(conn);
+        let target_index = connection.target;
+        let target = &mut self.targets[target_index];
+        target.pool.opened();
+        target.pool.closed(conn);
         if is_local(errno) {
-            if let Some(arrival) = self.waiting.pop() {
-                self.drop_arrival(arrival.user, arrival.warmup, DropReason::LocalResource);
+            if let Some(waiting) = target.waiting.pop() {
+                self.drop_request(waiting.cause, waiting.warmup, DropReason::LocalResource);
             }
         } else {
-            self.fail_connect(of_connect_errno(errno));
+            self.fail_connect(target_index, of_connect_errno(errno));
         }
-        self.open_for_waiting();
+        self.open_for_waiting(target_index);
     }
 
-    /// A connection attempt has failed: it takes the arrival that has waited longest with it. That arrival
+    /// A connection attempt has failed: it takes the request that has waited longest with it. That request
     /// counts as sent, because the attempt left this machine for its sake.
-    pub(super) fn fail_connect(&mut self, class: ErrorClass) {
+    pub(super) fn fail_connect(&mut self, target_index: usize, class: ErrorClass) {
         self.recorders[usize::from(self.now < self.origin)].connect_failed();
-        let Some(arrival) = self.waiting.pop() else { return };
-        let response_ns = self.now.nanos_since(arrival.intended);
-        let recorder = &mut self.recorders[usize::from(arrival.warmup)];
-        recorder.sent(NAME);
-        recorder.failed(NAME, class, response_ns, None);
-        self.user_ended(arrival.user, FAILED_CONNECT_PAUSE_NS);
+        let Some(waiting) = self.targets[target_index].waiting.pop() else { return };
+        let name = self.settings.requests[usize::from(waiting.cause.request)].name;
+        let response_ns = self.now.nanos_since(waiting.intended);
+        let recorder = &mut self.recorders[usize::from(waiting.warmup)];
+        recorder.sent(name);
+        recorder.failed(name, class, response_ns, None);
+        self.request_ended(waiting.cause, FAILED_CONNECT_PAUSE_NS);
     }
 
     /// The peer has sent its last byte.
@@ -268,6 +275,7 @@ impl<I: Io> Shard<I> {
     pub(super) fn break_off(&mut self, conn: ConnId, class: ErrorClass) {
         let now = self.now;
         let connection = &mut self.connections[conn.index as usize];
+        let target_index = connection.target;
         match connection.state {
             State::Vacant => return,
             State::Leaving => {
@@ -278,20 +286,21 @@ impl<I: Io> Shard<I> {
             }
             State::Busy { exchange } => {
                 let exchange = self.exchanges.finish(exchange);
+                let name = self.settings.requests[usize::from(exchange.cause.request)].name;
                 let response_ns = now.nanos_since(exchange.intended);
                 let service_ns = now.nanos_since(exchange.sent);
                 let recorder = &mut self.recorders[usize::from(exchange.warmup)];
                 if let Some(at) = exchange.first_byte {
                     recorder.first_byte(at.nanos_since(exchange.sent));
                 }
-                recorder.failed(NAME, class, response_ns, Some(service_ns));
-                self.user_ended(exchange.user, 0);
+                recorder.failed(name, class, response_ns, Some(service_ns));
+                self.request_ended(exchange.cause, 0);
                 self.close(conn);
             }
             State::Connecting { .. } | State::Handshaking { .. } => {
-                self.pool.opened();
+                self.targets[target_index].pool.opened();
                 self.close(conn);
-                self.fail_connect(class);
+                self.fail_connect(target_index, class);
             }
             State::Idle => {
                 let recorder = &mut self.recorders[usize::from(now < self.origin)];
@@ -303,14 +312,15 @@ impl<I: Io> Shard<I> {
                 self.close(conn);
             }
         }
-        self.open_for_waiting();
+        self.open_for_waiting(target_index);
     }
 
     /// Closes a connection; whatever it carried has been dealt with.
     pub(super) fn close(&mut self, conn: ConnId) {
         self.io.close(conn);
-        self.connections[conn.index as usize].vacate();
-        self.pool.closed(conn);
+        let connection = &mut self.connections[conn.index as usize];
+        connection.vacate();
+        self.targets[connection.target].pool.closed(conn);
     }
 }
 

@@ -9,7 +9,8 @@ use clock::Timestamp;
 use measure::{DropReason, ErrorClass};
 
 use super::link::Report;
-use super::{NAME, Phase, Shard};
+use super::workload::Workload;
+use super::{Phase, Shard};
 use crate::conn::{Connection, State};
 use crate::io::{ConnId, Io};
 
@@ -22,39 +23,50 @@ impl<I: Io> Shard<I> {
         }
         self.expire_leaving();
         while let Some((_, exchange)) = self.exchanges.oldest() {
-            if !self.has_expired(exchange.intended) {
+            if exchange.deadline > self.now {
                 break;
             }
             let conn = exchange.conn;
             let begun = self.connections[conn.index as usize].machine.has_begun();
             self.break_off(conn, if begun { ErrorClass::Timeout } else { ErrorClass::TimeoutFirstByte });
         }
-        while let Some(arrival) = self.waiting.front() {
-            if !self.has_expired(arrival.intended) {
+        for target_index in 0..self.targets.len() {
+            self.expire_waiting(target_index);
+        }
+    }
+
+    /// Ends what has waited too long for a connection to one target, and attempts to connect to it.
+    fn expire_waiting(&mut self, target_index: usize) {
+        while let Some(waiting) = self.targets[target_index].waiting.front() {
+            if !self.has_expired(waiting) {
                 break;
             }
-            // An attempt that stayed unanswered for as long as the arrival waited takes it with it. A younger one
+            // An attempt that stayed unanswered for as long as the request waited takes it with it. A younger one
             // may still come through, for those behind.
-            let reached = arrival.reached;
-            if self.oldest_attempt().is_some_and(|(_, since)| since <= reached) {
-                self.abandon_oldest_attempt();
-            } else if let Some(arrival) = self.waiting.pop() {
-                self.drop_arrival(arrival.user, arrival.warmup, DropReason::Expired);
+            let reached = waiting.reached;
+            if self.oldest_attempt(target_index).is_some_and(|(_, since)| since <= reached) {
+                self.abandon_oldest_attempt(target_index);
+            } else if let Some(waiting) = self.targets[target_index].waiting.pop() {
+                self.drop_request(waiting.cause, waiting.warmup, DropReason::Expired);
             }
         }
-        while self.oldest_attempt().is_some_and(|(_, since)| self.has_expired(since)) {
-            self.abandon_oldest_attempt();
+        let limit_ns = self.targets[target_index].settings.connect_timeout_ns;
+        while self
+            .oldest_attempt(target_index)
+            .is_some_and(|(_, since)| self.now.nanos_since(since) >= limit_ns)
+        {
+            self.abandon_oldest_attempt(target_index);
         }
     }
 
-    /// The oldest connection attempt that is under way, and since when.
-    fn oldest_attempt(&mut self) -> Option<(ConnId, Timestamp)> {
-        self.forget_opened();
-        self.opening.front().copied()
+    /// The oldest connection attempt to a target that is under way, and since when.
+    fn oldest_attempt(&mut self, target_index: usize) -> Option<(ConnId, Timestamp)> {
+        self.forget_opened(target_index);
+        self.targets[target_index].opening.front().copied()
     }
 
-    fn abandon_oldest_attempt(&mut self) {
-        if let Some((conn, _)) = self.oldest_attempt() {
+    fn abandon_oldest_attempt(&mut self, target_index: usize) {
+        if let Some((conn, _)) = self.oldest_attempt(target_index) {
             let handshaking =
                 matches!(self.connections[conn.index as usize].state, State::Handshaking { .. });
             let class = if handshaking { ErrorClass::TlsTimeout } else { ErrorClass::ConnectTimeout };
@@ -64,12 +76,14 @@ impl<I: Io> Shard<I> {
 
     /// Moves on to the next phase when this one is over.
     pub(super) fn settle(&mut self) {
-        self.forget_opened();
+        for target_index in 0..self.targets.len() {
+            self.forget_opened(target_index);
+        }
         let phase = self.phase;
         match phase {
-            Phase::Warming if self.pool.connecting() == 0 => {
+            Phase::Warming if self.targets.iter().all(|target| target.pool.connecting() == 0) => {
                 self.phase = Phase::Armed;
-                self.link.report(Report::Ready { connections: self.pool.open() });
+                self.link.report(Report::Ready { connections: self.open_connections() });
             }
             Phase::Running if self.is_over() => {
                 self.end_sending();
@@ -81,26 +95,28 @@ impl<I: Io> Shard<I> {
     }
 
     /// Drops entries of attempts that are no longer under way from the front.
-    fn forget_opened(&mut self) {
-        while let Some(&(conn, _)) = self.opening.front() {
+    fn forget_opened(&mut self, target_index: usize) {
+        let opening = &mut self.targets[target_index].opening;
+        while let Some(&(conn, _)) = opening.front() {
             if is_under_way(&self.connections, conn) {
                 break;
             }
-            self.opening.pop_front();
+            opening.pop_front();
         }
     }
 
     /// Drops entries of attempts that are no longer under way, wherever they stand.
-    pub(super) fn forget_all_opened(&mut self) {
-        let Self { opening, connections, .. } = self;
-        opening.retain(|&(conn, _)| is_under_way(connections, conn));
+    pub(super) fn forget_all_opened(&mut self, target_index: usize) {
+        let Self { targets, connections, .. } = self;
+        targets[target_index].opening.retain(|&(conn, _)| is_under_way(connections, conn));
     }
 
     /// Whether nothing more will become due.
     fn is_over(&mut self) -> bool {
-        let next = self.workload.next_due(self.start);
-        let exhausted = next.is_none_or(|due| due >= self.end);
-        if self.settings.ends_by_count && next.is_none() && self.workload.is_exhausted() {
+        let next = self.next_due();
+        let exhausted = next.is_none_or(|(due, _)| due >= self.end);
+        if self.settings.ends_by_count && next.is_none() && self.workloads.iter().all(Workload::is_exhausted)
+        {
             return true;
         }
         self.now >= self.end && exhausted
@@ -115,7 +131,7 @@ impl<I: Io> Shard<I> {
 
     fn settle_drained(&mut self) {
         let Phase::Draining { until } = self.phase else { return };
-        if self.waiting.is_empty() && self.exchanges.len() == 0 {
+        if self.exchanges.len() == 0 && self.targets.iter().all(|target| target.waiting.is_empty()) {
             self.finish();
         } else if self.now >= until && self.unheard_turns == 0 {
             self.cut_off();
@@ -157,8 +173,8 @@ impl<I: Io> Shard<I> {
     /// never be sent. Before the start and after the end there are none.
     fn drop_due(&mut self) {
         let now = self.now;
-        while self.workload.next_due(self.start).is_some_and(|due| due <= now && due < self.end) {
-            let Some(due) = self.workload.take(self.start) else { return };
+        while let Some((_, workload)) = self.next_due().filter(|(due, _)| *due <= now && *due < self.end) {
+            let Some(due) = self.workloads[workload].take(self.start) else { return };
             let recorder = self.recorder(due.intended < self.origin);
             recorder.scheduled(1);
             recorder.lag(now.nanos_since(due.intended));
@@ -167,8 +183,10 @@ impl<I: Io> Shard<I> {
     }
 
     fn drop_waiting(&mut self, reason: DropReason) {
-        while let Some(arrival) = self.waiting.pop() {
-            self.recorder(arrival.warmup).dropped(reason);
+        for target_index in 0..self.targets.len() {
+            while let Some(waiting) = self.targets[target_index].waiting.pop() {
+                self.recorder(waiting.warmup).dropped(reason);
+            }
         }
     }
 
@@ -178,7 +196,8 @@ impl<I: Io> Shard<I> {
         self.drop_waiting(reason);
         while let Some((id, _)) = self.exchanges.oldest() {
             let exchange = self.exchanges.finish(id);
-            self.recorder(exchange.warmup).cut_off(NAME);
+            let name = self.settings.requests[usize::from(exchange.cause.request)].name;
+            self.recorder(exchange.warmup).cut_off(name);
             self.close(exchange.conn);
         }
     }
@@ -194,7 +213,10 @@ impl<I: Io> Shard<I> {
                     self.left(id);
                     continue;
                 }
-                State::Connecting { .. } | State::Handshaking { .. } => self.pool.opened(),
+                State::Connecting { .. } | State::Handshaking { .. } => {
+                    let target = connection.target;
+                    self.targets[target].pool.opened();
+                }
                 State::Idle | State::Busy { .. } => {}
             }
             self.close(id);

@@ -1,12 +1,11 @@
 //! Hot path. The exchange table: every request in flight, and which of them times out first.
 //!
-//! What it is: a fixed slab of exchanges, threaded by a list in the order in which they were begun. All
-//! exchanges of a shard share one timeout, counted from the intended send time, and arrivals are begun in the
-//! order of their intended times; so that list is also the order of their deadlines, and its head is all that
-//! a turn has to look at.
+//! What it is: a fixed slab of exchanges, threaded by one list for each length of timeout, in the order of the
+//! deadlines. Deadlines count from the intended send times, and requests are begun nearly in the order of these; so the
+//! place of a new exchange is at or near a list's end, and the heads are all that a turn has to look at.
 //! What it is not: it knows no connection's state and records nothing.
 //!
-//! Invariant: an exchange is in the list exactly while it is in flight.
+//! Invariant: an exchange is in its list exactly while it is in flight, and no list ever goes back in time.
 
 use clock::Timestamp;
 
@@ -19,19 +18,32 @@ pub(crate) const NONE: u32 = u32::MAX;
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExchangeId(pub(crate) u32);
 
+/// What a request is, and for whom it is sent.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    /// Which of the plan's requests.
+    pub(crate) request: u16,
+    /// The workload that it belongs to.
+    pub(crate) workload: u16,
+    /// The closed model's user who waits for it; [`NONE`] in the open model.
+    pub(crate) user: u32,
+}
+
 /// One request on its way, from the moment it was handed to a connection.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Exchange {
+    /// What was sent, and for whom.
+    pub(crate) cause: Cause,
     /// When the plan wanted it sent.
     pub(crate) intended: Timestamp,
+    /// When it is given up.
+    pub(crate) deadline: Timestamp,
     /// When it was handed to the kernel.
     pub(crate) sent: Timestamp,
     /// When the first byte of its response was seen; `None` before.
     pub(crate) first_byte: Option<Timestamp>,
     /// The connection that carries it.
     pub(crate) conn: ConnId,
-    /// The closed model's user who waits for it; [`NONE`] in the open model.
-    pub(crate) user: u32,
     /// Whether it belongs to the warm-up and stays out of the results.
     pub(crate) warmup: bool,
 }
@@ -39,8 +51,17 @@ pub(crate) struct Exchange {
 #[derive(Copy, Clone, Debug)]
 struct Place {
     exchange: Exchange,
+    list: u8,
     previous: u32,
     next: u32,
+}
+
+/// The exchanges of one length of timeout.
+#[derive(Copy, Clone, Debug)]
+struct List {
+    timeout_ns: u64,
+    oldest: u32,
+    newest: u32,
 }
 
 /// All exchanges in flight of one shard.
@@ -48,22 +69,23 @@ struct Place {
 pub(crate) struct ExchangeTable {
     places: Vec<Place>,
     free: Vec<u32>,
-    oldest: u32,
-    newest: u32,
+    lists: Vec<List>,
 }
 
 impl ExchangeTable {
-    /// A table for at most `capacity` exchanges at one time.
-    pub(crate) fn new(capacity: u32) -> Self {
+    /// A table for at most `capacity` exchanges at one time, whose timeouts are these.
+    pub(crate) fn new(capacity: u32, timeouts_ns: &[u64]) -> Self {
         let vacant = Place {
             exchange: Exchange {
+                cause: Cause { request: 0, workload: 0, user: NONE },
                 intended: Timestamp::ZERO,
+                deadline: Timestamp::ZERO,
                 sent: Timestamp::ZERO,
                 first_byte: None,
                 conn: ConnId { index: 0, generation: 0 },
-                user: NONE,
                 warmup: false,
             },
+            list: 0,
             previous: NONE,
             next: NONE,
         };
@@ -71,8 +93,10 @@ impl ExchangeTable {
             places: vec![vacant; capacity as usize],
             // Popped from the back, so that low places (warm in the cache) are used first.
             free: (0..capacity).rev().collect(),
-            oldest: NONE,
-            newest: NONE,
+            lists: timeouts_ns
+                .iter()
+                .map(|&timeout_ns| List { timeout_ns, oldest: NONE, newest: NONE })
+                .collect(),
         }
     }
 
@@ -81,33 +105,44 @@ impl ExchangeTable {
         self.places.len() - self.free.len()
     }
 
-    /// Puts an exchange in flight, behind all others.
+    /// Puts an exchange in flight. Its timeout is the `list`-th of the table's.
     ///
     /// # Panics
     /// When the table is full: there is a place for every connection, so that is a programmer's error.
-    pub(crate) fn begin(&mut self, exchange: Exchange) -> ExchangeId {
+    pub(crate) fn begin(&mut self, list: u8, mut exchange: Exchange) -> ExchangeId {
         let index = self.free.pop().expect("there is an exchange place for every connection");
-        let previous = self.newest;
-        self.places[index as usize] = Place { exchange, previous, next: NONE };
+        let ends = &mut self.lists[usize::from(list)];
+        exchange.deadline = exchange.intended.plus_nanos(ends.timeout_ns);
+        // Late arrivals go before requests that became due meanwhile.
+        let (mut previous, mut next) = (ends.newest, NONE);
+        while previous != NONE && self.places[previous as usize].exchange.deadline > exchange.deadline {
+            (previous, next) = (self.places[previous as usize].previous, previous);
+        }
+        self.places[index as usize] = Place { exchange, list, previous, next };
         if previous == NONE {
-            self.oldest = index;
+            ends.oldest = index;
         } else {
             self.places[previous as usize].next = index;
         }
-        self.newest = index;
+        if next == NONE {
+            ends.newest = index;
+        } else {
+            self.places[next as usize].previous = index;
+        }
         ExchangeId(index)
     }
 
     /// Takes an exchange out of flight.
     pub(crate) fn finish(&mut self, id: ExchangeId) -> Exchange {
-        let Place { exchange, previous, next } = self.places[id.0 as usize];
+        let Place { exchange, list, previous, next } = self.places[id.0 as usize];
+        let ends = &mut self.lists[usize::from(list)];
         if previous == NONE {
-            self.oldest = next;
+            ends.oldest = next;
         } else {
             self.places[previous as usize].next = next;
         }
         if next == NONE {
-            self.newest = previous;
+            ends.newest = previous;
         } else {
             self.places[next as usize].previous = previous;
         }
@@ -116,8 +151,17 @@ impl ExchangeTable {
     }
 
     /// The exchange with the earliest deadline.
+    #[inline]
     pub(crate) fn oldest(&self) -> Option<(ExchangeId, &Exchange)> {
-        (self.oldest != NONE).then(|| (ExchangeId(self.oldest), &self.places[self.oldest as usize].exchange))
+        let heads = self.lists.iter().filter(|list| list.oldest != NONE);
+        heads
+            .map(|list| (ExchangeId(list.oldest), &self.places[list.oldest as usize].exchange))
+            .min_by_key(|(_, exchange)| exchange.deadline)
+    }
+
+    /// What an exchange in flight is for.
+    pub(crate) fn cause(&self, id: ExchangeId) -> Cause {
+        self.places[id.0 as usize].exchange.cause
     }
 
     /// Notes when the first byte of a response came, unless it was noted before.
@@ -132,24 +176,28 @@ mod tests {
 
     fn exchange(intended: u64) -> Exchange {
         Exchange {
+            cause: Cause { request: 0, workload: 0, user: NONE },
             intended: Timestamp::from_nanos(intended),
+            deadline: Timestamp::ZERO,
             sent: Timestamp::from_nanos(intended),
             first_byte: None,
             conn: ConnId { index: 0, generation: 0 },
-            user: NONE,
             warmup: false,
         }
     }
 
     #[test]
     fn the_oldest_leads_whatever_finishes_between() {
-        let mut table = ExchangeTable::new(4);
-        let ids: Vec<_> = (1..=4).map(|at| table.begin(exchange(at))).collect();
+        let mut table = ExchangeTable::new(4, &[10]);
+        let ids: Vec<_> = (1..=4).map(|at| table.begin(0, exchange(at))).collect();
         table.finish(ids[1]);
         assert_eq!(table.oldest().map(|(id, _)| id), Some(ids[0]));
         table.finish(ids[0]);
-        assert_eq!(table.oldest().map(|(_, e)| e.intended.as_nanos()), Some(3));
-        let again = table.begin(exchange(9));
+        assert_eq!(
+            table.oldest().map(|(_, e)| (e.intended.as_nanos(), e.deadline.as_nanos())),
+            Some((3, 13))
+        );
+        let again = table.begin(0, exchange(9));
         table.finish(ids[2]);
         table.finish(ids[3]);
         assert_eq!(table.oldest().map(|(id, _)| id), Some(again));
@@ -159,10 +207,28 @@ mod tests {
         assert_eq!(table.len(), 0);
     }
 
+    /// In whatever order they begin, and whatever their timeouts: they lead in the order of their deadlines.
+    #[test]
+    fn deadlines_lead_in_their_order() {
+        for order in [[5, 1, 3, 2, 4, 6], [6, 5, 4, 3, 2, 1], [2, 1, 6, 3, 5, 4]] {
+            let mut table = ExchangeTable::new(6, &[100, 3]);
+            for (index, intended) in order.into_iter().enumerate() {
+                table.begin(u8::from(index % 2 == 1), exchange(intended));
+            }
+            let mut deadlines = Vec::new();
+            while let Some((id, exchange)) = table.oldest() {
+                deadlines.push(exchange.deadline);
+                table.finish(id);
+            }
+            assert_eq!(deadlines.len(), 6);
+            assert!(deadlines.is_sorted(), "{order:?}: {deadlines:?}");
+        }
+    }
+
     #[test]
     fn the_first_byte_is_noted_once() {
-        let mut table = ExchangeTable::new(1);
-        let id = table.begin(exchange(1));
+        let mut table = ExchangeTable::new(1, &[10]);
+        let id = table.begin(0, exchange(1));
         table.note_first_byte(id, Timestamp::from_nanos(5));
         table.note_first_byte(id, Timestamp::from_nanos(7));
         assert_eq!(table.finish(id).first_byte, Some(Timestamp::from_nanos(5)));

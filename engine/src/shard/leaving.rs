@@ -37,8 +37,9 @@ impl<I: Io> Shard<I> {
         if self.leaving.0.len() == LEAVING_MAX {
             self.close_oldest_leaving();
         }
-        self.connections[conn.index as usize].state = State::Leaving;
-        self.pool.closed(conn);
+        let connection = &mut self.connections[conn.index as usize];
+        connection.state = State::Leaving;
+        self.targets[connection.target].pool.closed(conn);
         self.leaving.0.push_back((conn, self.now));
     }
 

@@ -28,7 +28,12 @@ pub enum Command {
         at: Timestamp,
     },
     /// From its last segment's beginning on, this profile holds. The past of both is the same.
-    Profile(Arc<Profile>),
+    Profile {
+        /// Whose: a place among the shard's workloads.
+        workload: usize,
+        /// The whole profile.
+        profile: Arc<Profile>,
+    },
     /// Send nothing more; wait for responses until the grace is over.
     Stop,
     /// Leave now; what is unfinished is cut off.

@@ -28,26 +28,26 @@ mod ending;
 mod leaving;
 mod release;
 mod settings;
+mod targets;
 mod waiting;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::io;
 
 use clock::{NANOS_PER_SECOND, Timestamp};
 use measure::{Gauges, Recorder, Snapshot};
 
-pub use settings::{FailStatus, Settings, TlsSettings};
+pub use settings::{FailStatus, RequestSettings, Settings, TargetSettings, TlsSettings};
 
-use crate::conn::{Connection, Pool};
+use crate::conn::Connection;
 use crate::io::{ConnId, Io, PreparedId, Wait};
-use exchange::ExchangeTable;
+use exchange::{Cause, ExchangeTable};
 use leaving::Leaving;
 use link::{Command, Link, Report};
 use pacing::{COALESCE_NS, LONGEST_SLEEP_NS, Pacing, Smoother};
-use waiting::WaitingQueue;
+use targets::Target;
 use workload::Workload;
 
 /// Completions handled in one turn before arrivals get their chance again. The ring sends what a turn has queued at its
@@ -75,9 +75,6 @@ const ENCRYPTION_STEPS: u32 = 4;
 /// Connects begun in one turn before completions and arrivals get their chance again.
 const OPENS_PER_TURN: u32 = 4;
 
-/// The one request name that this version's plans have.
-const NAME: u32 = 0;
-
 /// Where the shard is in its run.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Phase {
@@ -96,27 +93,30 @@ enum Phase {
     Done,
 }
 
+/// One of the plan's requests, as the driver knows it.
+#[derive(Copy, Clone, Debug)]
+struct Request {
+    message: PreparedId,
+    /// That of a connection's last exchange; often the same.
+    last_message: PreparedId,
+    /// Its list in the exchange table.
+    list: u8,
+}
+
 /// One shard. Build it on the thread that will run it, then call [`Shard::run`].
 #[derive(Debug)]
 pub struct Shard<I: Io> {
     io: I,
     settings: Settings,
-    workload: Workload,
+    workloads: Vec<Workload>,
     link: Link,
     connections: Vec<Connection>,
-    pool: Pool,
+    targets: Vec<Target>,
+    requests: Vec<Request>,
     exchanges: ExchangeTable,
-    waiting: WaitingQueue,
-    /// Connects under way, oldest first; entries of finished ones are skipped when they come up.
-    opening: VecDeque<(ConnId, Timestamp)>,
     /// Connections that were answered in this turn, until all that came in it has been looked at.
     answered: Vec<ConnId>,
-    request: PreparedId,
-    /// The request of a connection's last exchange; often the same.
-    last_request: PreparedId,
     leaving: Leaving,
-    /// The route of the next connection.
-    route: usize,
     /// What counts, and what belongs to the warm-up.
     recorders: [Recorder; 2],
     /// Snapshots kept back for the final seals.
@@ -160,11 +160,24 @@ pub struct Shard<I: Io> {
 
 impl<I: Io> Shard<I> {
     /// A shard over `io`, whose limits are at least [`Settings::driver_limits`].
-    pub fn new(mut io: I, settings: Settings, workload: Workload, link: Link) -> Self {
+    ///
+    /// # Panics
+    /// When there are 256 lengths of timeout or more.
+    pub fn new(mut io: I, settings: Settings, workloads: Vec<Workload>, link: Link) -> Self {
         let limits = settings.driver_limits();
-        let request = io.prepare_message(settings.request.clone());
-        let last_request =
-            settings.last_request.clone().map_or(request, |message| io.prepare_message(message));
+        let mut timeouts_ns: Vec<u64> = settings.requests.iter().map(|request| request.timeout_ns).collect();
+        timeouts_ns.sort_unstable();
+        timeouts_ns.dedup();
+        let requests = settings.requests.iter().map(|request| {
+            let message = io.prepare_message(request.message.clone());
+            let last_message =
+                request.last_message.clone().map_or(message, |message| io.prepare_message(message));
+            let list = timeouts_ns.iter().position(|&timeout_ns| timeout_ns == request.timeout_ns);
+            let list =
+                list.and_then(|list| u8::try_from(list).ok()).expect("a plan has few lengths of timeout");
+            Request { message, last_message, list }
+        });
+        let requests = requests.collect();
         let now = io.now();
         let connections = (0..limits.connections)
             .map(|index| Connection::vacant(index, settings.response_limits))
@@ -176,15 +189,15 @@ impl<I: Io> Shard<I> {
         };
         Self {
             connections,
-            pool: Pool::new(settings.connections, limits.connections),
-            exchanges: ExchangeTable::new(limits.connections),
-            waiting: WaitingQueue::new(settings.waiting_capacity),
-            opening: VecDeque::with_capacity(2 * limits.connections as usize),
+            targets: settings
+                .targets
+                .iter()
+                .map(|target| Target::new(target.clone(), limits.connections))
+                .collect(),
+            requests,
+            exchanges: ExchangeTable::new(limits.connections, &timeouts_ns),
             answered: Vec::with_capacity(COMPLETIONS_PER_TURN as usize),
-            request,
-            last_request,
             leaving: Leaving::new(),
-            route: settings.first_route % settings.routes.len(),
             recorders: [recorder(false), recorder(true)],
             reserve: (0..2).map(|_| Box::new(Snapshot::new(settings.shape))).collect(),
             phase: Phase::Warming,
@@ -208,7 +221,7 @@ impl<I: Io> Shard<I> {
             stopped: false,
             io,
             settings,
-            workload,
+            workloads,
             link,
         }
     }
@@ -243,7 +256,7 @@ impl<I: Io> Shard<I> {
         self.release();
         self.expire();
         // Most turns find nothing to open; but a table that was full may have room by now.
-        self.open_for_waiting();
+        self.open_for_all();
         self.count_sent();
         self.settle();
         // Only here: what this turn did not judge, it did not cut off either.
@@ -263,7 +276,7 @@ impl<I: Io> Shard<I> {
             if self.settings.pacing == Pacing::Spin && self.start.nanos_since(self.now) < LONGEST_SLEEP_NS {
                 return Wait::Poll;
             }
-            if let Some(due) = self.workload.next_due(self.start).filter(|due| *due < self.end) {
+            if let Some((due, _)) = self.next_due().filter(|(due, _)| *due < self.end) {
                 // Absolute times only: a late wake-up never shifts the ones behind it.
                 self.arrival_wake = due.max(self.last_arrival_wake.plus_nanos(COALESCE_NS));
                 until = until.min(self.arrival_wake);
@@ -277,13 +290,15 @@ impl<I: Io> Shard<I> {
             until = until.min(cut_off);
         }
         if let Some((_, exchange)) = self.exchanges.oldest() {
-            until = until.min(exchange.intended.plus_nanos(self.settings.timeout_ns));
+            until = until.min(exchange.deadline);
         }
-        if let Some(waiting) = self.waiting.front() {
-            until = until.min(waiting.intended.plus_nanos(self.settings.timeout_ns));
-        }
-        if let Some(&(_, since)) = self.opening.front() {
-            until = until.min(since.plus_nanos(self.settings.timeout_ns));
+        for target in &self.targets {
+            if let Some(waiting) = target.waiting.front() {
+                until = until.min(waiting.intended.plus_nanos(self.timeout_ns(waiting.cause)));
+            }
+            if let Some(&(_, since)) = target.opening.front() {
+                until = until.min(since.plus_nanos(target.settings.connect_timeout_ns));
+            }
         }
         self.planned = until.max(self.now);
         Wait::Until(until)
@@ -303,7 +318,7 @@ impl<I: Io> Shard<I> {
                     self.smoother = Smoother::new(self.now);
                     self.phase = Phase::Running;
                 }
-                Command::Profile(profile) => self.workload.set_profile(profile),
+                Command::Profile { workload, profile } => self.workloads[workload].set_profile(profile),
                 Command::Stop => self.stop(),
                 Command::Abort => self.abort(),
             }
@@ -346,13 +361,31 @@ impl<I: Io> Shard<I> {
             self.core_wait_sealed_ns = core_wait_ns;
         }
         sealed.gauges = Gauges {
-            connections: self.pool.open(),
+            connections: self.open_connections(),
             in_flight: u32::try_from(self.exchanges.len()).unwrap_or(u32::MAX),
-            waiting: self.waiting.len() as u64,
+            waiting: self.targets.iter().map(|target| target.waiting.len() as u64).sum(),
         };
         self.cpu_sealed_ns = cpu_ns;
         self.sealed_until = until;
         self.link.report(Report::Sealed(sealed));
+    }
+
+    /// When the next piece of work is due, and of which workload.
+    #[inline]
+    fn next_due(&mut self) -> Option<(Timestamp, usize)> {
+        let start = self.start;
+        let next = |(index, workload): (usize, &mut Workload)| Some((workload.next_due(start)?, index));
+        self.workloads.iter_mut().enumerate().filter_map(next).min()
+    }
+
+    /// How long a request is waited for, from its intended send time.
+    fn timeout_ns(&self, cause: Cause) -> u64 {
+        self.settings.requests[usize::from(cause.request)].timeout_ns
+    }
+
+    /// Connections open or being opened, to all targets.
+    fn open_connections(&self) -> u32 {
+        self.targets.iter().map(|target| target.pool.open()).sum()
     }
 
     /// Records what the system has taken of sends since the last time. A large body goes out over many turns, and a

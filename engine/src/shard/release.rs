@@ -6,14 +6,13 @@
 //! Invariant: an arrival is counted as scheduled exactly once, when the shard gets to it, and from then on it
 //! is sent or dropped.
 
-use clock::Timestamp;
 use measure::DropReason;
 
-use super::exchange::{Exchange, NONE};
+use super::exchange::{Cause, Exchange, NONE};
 use super::pacing::{CatchUp, SKIP_AFTER_NS};
 use super::waiting::Waiting;
 use super::workload::Due;
-use super::{CONNECTION_STEPS, ENCRYPTION_STEPS, NAME, Phase, RELEASES_PER_TURN, Shard};
+use super::{CONNECTION_STEPS, ENCRYPTION_STEPS, Phase, RELEASES_PER_TURN, Shard};
 use crate::conn::{Stack, State};
 use crate::io::{ConnId, Errno, Io, TABLE_FULL};
 
@@ -32,7 +31,7 @@ impl<I: Io> Shard<I> {
             CatchUp::Burst | CatchUp::Skip => self.now,
         };
         let mut released = 0;
-        while let Some(due) = self.workload.next_due(self.start) {
+        while let Some((due, workload)) = self.next_due() {
             if due > until || due >= self.end {
                 break;
             }
@@ -41,8 +40,8 @@ impl<I: Io> Shard<I> {
                 break;
             }
             released += 1;
-            if let Some(due) = self.workload.take(self.start) {
-                self.arrive(due);
+            if let Some(due) = self.workloads[workload].take(self.start) {
+                self.arrive(workload, due);
             }
         }
         if released > 0 {
@@ -51,102 +50,129 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    fn arrive(&mut self, due: Due) {
+    fn arrive(&mut self, workload: usize, due: Due) {
         let now = self.present;
         let lag_ns = now.nanos_since(due.intended);
         let warmup = due.intended < self.origin;
-        self.pool.arrival();
+        let request = self.workloads[workload].request;
+        let cause = Cause { request, workload: index(workload), user: due.user };
         let recorder = self.recorder(warmup);
         recorder.scheduled(1);
         recorder.lag(lag_ns);
+        self.request_due(Waiting { cause, intended: due.intended, reached: now, warmup });
+    }
+
+    /// A request is due and counted as scheduled: a connection takes it, or it waits, or it is dropped.
+    fn request_due(&mut self, waiting: Waiting) {
+        let cause = waiting.cause;
+        let target_index = self.settings.requests[usize::from(cause.request)].target;
+        let target = &mut self.targets[target_index];
+        target.pool.arrival();
         // Past its deadline nothing can come of it, and that is not the target's fault.
-        let skips = self.settings.catch_up == CatchUp::Skip && lag_ns > SKIP_AFTER_NS;
-        if skips || self.has_expired(due.intended) {
-            self.drop_arrival(due.user, warmup, DropReason::Late);
+        let skips = self.settings.catch_up == CatchUp::Skip
+            && waiting.reached.nanos_since(waiting.intended) > SKIP_AFTER_NS;
+        if skips || self.has_expired(&waiting) {
+            self.drop_request(cause, waiting.warmup, DropReason::Late);
             return;
         }
-        let arrival = Waiting { intended: due.intended, reached: now, user: due.user, warmup };
-        if self.waiting.is_empty()
-            && let Some(conn) = self.pool.take_idle()
+        let target = &mut self.targets[target_index];
+        if target.waiting.is_empty()
+            && let Some(conn) = target.pool.take_idle()
         {
-            self.begin(conn, arrival);
-        } else if self.waiting.push(arrival) {
-            self.open_for_waiting();
+            self.begin(conn, waiting);
+        } else if target.waiting.push(waiting) {
+            self.open_for_waiting(target_index);
         } else {
-            self.drop_arrival(due.user, warmup, DropReason::QueueFull);
+            self.drop_request(cause, waiting.warmup, DropReason::QueueFull);
         }
     }
 
-    /// Counts an arrival that will never be sent.
-    pub(super) fn drop_arrival(&mut self, user: u32, warmup: bool, reason: DropReason) {
+    /// Counts a request that will never be sent.
+    pub(super) fn drop_request(&mut self, cause: Cause, warmup: bool, reason: DropReason) {
         self.recorder(warmup).dropped(reason);
         let pause_ns = match reason {
             DropReason::QueueFull | DropReason::LocalResource => FAILED_CONNECT_PAUSE_NS,
             DropReason::Expired | DropReason::Late | DropReason::Interrupted => 0,
         };
-        self.user_ended(user, pause_ns);
+        self.request_ended(cause, pause_ns);
     }
 
     /// Lets the closed model's user go on; nothing in the open model.
-    pub(super) fn user_ended(&mut self, user: u32, pause_ns: u64) {
-        if user != NONE {
-            self.workload.ended(user, self.now, pause_ns);
+    pub(super) fn request_ended(&mut self, cause: Cause, pause_ns: u64) {
+        if cause.user != NONE {
+            self.workloads[usize::from(cause.workload)].ended(cause.user, self.now, pause_ns);
         }
     }
 
-    /// Hands an arrival to a connection that is ready for it.
-    pub(super) fn begin(&mut self, conn: ConnId, arrival: Waiting) {
+    /// Hands a request to a connection that is ready for it.
+    pub(super) fn begin(&mut self, conn: ConnId, waiting: Waiting) {
+        let cause = waiting.cause;
+        let settings = &self.settings.requests[usize::from(cause.request)];
+        let request = self.requests[usize::from(cause.request)];
         let connection = &mut self.connections[conn.index as usize];
-        let is_last = self.settings.is_last(connection.served);
-        let message = self.settings.message(connection.served);
+        let is_last = self.targets[connection.target].settings.is_last(connection.served);
         let encrypts = !matches!(connection.stack, Stack::Plain);
         let encrypted = match &mut connection.stack {
             Stack::Plain => Ok(()),
-            Stack::Tls(stack) => stack.begin(message),
+            Stack::Tls(stack) => stack.begin(settings.message(is_last)),
         };
         if encrypted.is_err_and(tls::TlsError::is_retryable) {
-            return self.begin_elsewhere(conn, arrival);
+            return self.begin_elsewhere(conn, waiting);
         }
+        let (name, is_head) = (settings.name, settings.is_head);
         let now = self.step(if encrypts { ENCRYPTION_STEPS } else { 1 });
-        let exchange = self.exchanges.begin(Exchange {
-            intended: arrival.intended,
-            sent: now,
-            first_byte: None,
-            conn,
-            user: arrival.user,
-            warmup: arrival.warmup,
-        });
+        let exchange = self.exchanges.begin(
+            request.list,
+            Exchange {
+                cause,
+                intended: waiting.intended,
+                deadline: waiting.intended,
+                sent: now,
+                first_byte: None,
+                conn,
+                warmup: waiting.warmup,
+            },
+        );
         let connection = &mut self.connections[conn.index as usize];
         connection.state = State::Busy { exchange };
-        connection.machine.expect(self.settings.head_request);
-        let recorder = &mut self.recorders[usize::from(arrival.warmup)];
-        recorder.sent(NAME);
-        recorder.queue(now.nanos_since(arrival.reached));
+        connection.machine.expect(is_head);
+        let recorder = &mut self.recorders[usize::from(waiting.warmup)];
+        recorder.sent(name);
+        recorder.queue(now.nanos_since(waiting.reached));
         match (&connection.stack, encrypted) {
             (_, Err(error)) => self.break_off(conn, crate::conn::of_tls(error)),
             (Stack::Tls(_), Ok(())) => self.flush(conn),
             (Stack::Plain, Ok(())) => {
-                self.io.send(conn, if is_last { self.last_request } else { self.request });
+                self.io.send(conn, if is_last { request.last_message } else { request.message });
             }
         }
     }
 
     /// The connection's keys are used up before anything of the request has left: nobody is at fault, and another
     /// connection carries it.
-    fn begin_elsewhere(&mut self, conn: ConnId, arrival: Waiting) {
+    fn begin_elsewhere(&mut self, conn: ConnId, waiting: Waiting) {
+        let target_index = self.connections[conn.index as usize].target;
         self.close(conn);
-        if let Some(other) = self.pool.take_idle() {
-            return self.begin(other, arrival);
+        let target = &mut self.targets[target_index];
+        if let Some(other) = target.pool.take_idle() {
+            return self.begin(other, waiting);
         }
-        self.waiting.push_front(arrival);
-        self.open_for_waiting();
+        target.waiting.push_front(waiting);
+        self.open_for_waiting(target_index);
     }
 
     /// Hands gathered ciphertext to the driver, if it is free to take it.
     pub(super) fn flush(&mut self, conn: ConnId) {
         let connection = &mut self.connections[conn.index as usize];
         let Stack::Tls(stack) = &mut connection.stack else { return };
-        let gathered = stack.gather(self.settings.message(connection.served));
+        let gathered = match connection.state {
+            State::Busy { exchange } if stack.unsent.is_some() => {
+                let request = usize::from(self.exchanges.cause(exchange).request);
+                let is_last = self.targets[connection.target].settings.is_last(connection.served);
+                stack.gather(self.settings.requests[request].message(is_last))
+            }
+            _ => Ok(()),
+        };
         if let Some(bytes) = stack.take_outgoing() {
             self.io.send_owned(conn, bytes);
         }
@@ -155,37 +181,49 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// A connection is ready: it takes the arrival that has waited longest, or becomes idle.
+    /// A connection is ready: it takes the request that has waited longest, or becomes idle.
     pub(super) fn serve_next(&mut self, conn: ConnId) {
-        while let Some(arrival) = self.waiting.pop() {
-            if self.has_expired(arrival.intended) {
-                self.drop_arrival(arrival.user, arrival.warmup, DropReason::Expired);
+        let target_index = self.connections[conn.index as usize].target;
+        while let Some(waiting) = self.targets[target_index].waiting.pop() {
+            if self.has_expired(&waiting) {
+                self.drop_request(waiting.cause, waiting.warmup, DropReason::Expired);
                 continue;
             }
-            self.begin(conn, arrival);
+            self.begin(conn, waiting);
             return;
         }
         self.connections[conn.index as usize].state = State::Idle;
-        self.pool.put_idle(conn);
+        self.targets[target_index].pool.put_idle(conn);
     }
 
-    pub(super) fn has_expired(&self, intended: Timestamp) -> bool {
-        self.now.nanos_since(intended) >= self.settings.timeout_ns
+    pub(super) fn has_expired(&self, waiting: &Waiting) -> bool {
+        self.now.nanos_since(waiting.intended) >= self.timeout_ns(waiting.cause)
     }
 
-    /// Opens connections while more arrivals wait than connections are on their way, within the cap, the credit
-    /// and the turn's bound. That bound is what keeps a start on time: a connect costs more than an arrival is
-    /// apart from the next at high rates, and the first connections that stand make most others needless.
-    pub(super) fn open_for_waiting(&mut self) {
-        while self.pool.connecting() as usize + self.answered.len() < self.waiting.len()
-            && self.pool.may_open()
-        {
+    /// Opens connections for what waits for any target.
+    pub(super) fn open_for_all(&mut self) {
+        for target_index in 0..self.targets.len() {
+            self.open_for_waiting(target_index);
+        }
+    }
+
+    /// Opens connections while more requests wait for a target than connections to it are on their way, within the
+    /// cap, the credit and the turn's bound. That bound is what keeps a start on time: a connect costs more than an
+    /// arrival is apart from the next at high rates, and the first connections that stand make most others needless.
+    pub(super) fn open_for_waiting(&mut self, target_index: usize) {
+        loop {
+            let target = &self.targets[target_index];
+            // Those answered in this turn may lead elsewhere: then the next turn opens what was missed.
+            let coming = target.pool.connecting() as usize + self.answered.len();
+            if coming >= target.waiting.len() || !target.pool.may_open() {
+                return;
+            }
             if self.opens_left == 0 {
                 self.unfinished_turn = true;
                 return;
             }
             self.opens_left -= 1;
-            match self.open() {
+            match self.open(target_index) {
                 Ok(()) => {}
                 // The next turn tries again.
                 Err(TABLE_FULL) => return,
@@ -195,11 +233,11 @@ impl<I: Io> Shard<I> {
                         self.unfinished_turn = true;
                         return;
                     }
-                    // One attempt costs one arrival; the others may find a connection that becomes free, or room in
+                    // One attempt costs one request; the others may find a connection that becomes free, or room in
                     // the next turn.
                     self.opens_left = 0;
-                    if let Some(arrival) = self.waiting.pop() {
-                        self.drop_arrival(arrival.user, arrival.warmup, DropReason::LocalResource);
+                    if let Some(waiting) = self.targets[target_index].waiting.pop() {
+                        self.drop_request(waiting.cause, waiting.warmup, DropReason::LocalResource);
                     }
                     return;
                 }
@@ -209,29 +247,38 @@ impl<I: Io> Shard<I> {
 
     /// Opens the connections that the plan wants before the start.
     pub(super) fn open_warm(&mut self) {
-        for _ in 0..self.settings.warm_connections {
-            if !self.pool.may_open() || self.open().is_err() {
-                break;
+        for target_index in 0..self.targets.len() {
+            for _ in 0..self.targets[target_index].settings.warm_connections {
+                if !self.targets[target_index].pool.may_open() || self.open(target_index).is_err() {
+                    break;
+                }
             }
         }
     }
 
-    fn open(&mut self) -> Result<(), Errno> {
-        let route = self.route;
-        // Whatever becomes of it: a route that has run out of ports must not hold up the others.
-        self.route = (route + 1) % self.settings.routes.len();
-        let conn = self.io.connect(&self.settings.routes[route])?;
-        self.pool.opening();
+    fn open(&mut self, target_index: usize) -> Result<(), Errno> {
+        let target = &mut self.targets[target_index];
+        let conn = self.io.connect(target.next_route())?;
+        target.pool.opening();
         self.recorders[usize::from(self.now < self.origin)].connect_started();
-        self.connections[conn.index as usize].open(conn, self.settings.response_limits, self.now);
-        if self.opening.len() == self.opening.capacity() {
+        let limits = self.settings.response_limits;
+        self.connections[conn.index as usize].open(conn, target_index, limits, self.now);
+        if target.opening.len() == target.opening.capacity() {
             // An attempt that stays unanswered holds up the others' entries. Of these at most half are under way.
-            self.forget_all_opened();
+            self.forget_all_opened(target_index);
         }
-        self.opening.push_back((conn, self.now));
+        self.targets[target_index].opening.push_back((conn, self.now));
         self.step(CONNECTION_STEPS);
         Ok(())
     }
+}
+
+/// A place in one of the plan's lists.
+///
+/// # Panics
+/// Never: a plan has at most 65,535 workloads and requests.
+fn index(place: usize) -> u16 {
+    u16::try_from(place).expect("a plan has at most 65,535 workloads")
 }
 
 /// Whether this machine itself refused: no descriptor, no port, no memory. Never the target's fault.

@@ -21,35 +21,14 @@ pub struct Settings {
     pub shard: u32,
     /// What the plan counts.
     pub shape: Shape,
-    /// Where to connect: a connection takes each route in turn. At least one.
-    pub routes: Arc<[Route]>,
-    /// The route of the first connection, so that not all shards begin with the same.
-    pub first_route: usize,
-    /// The request, as it goes on the wire.
-    pub request: Message,
-    /// The request in its last form, which asks the target to close the connection behind it; `None` where `request`
-    /// says so itself, or must not.
-    pub last_request: Option<Message>,
-    /// Whether the request is HEAD, whose response has no body (RFC 9110 section 9.3.2).
-    pub head_request: bool,
-    /// TLS around it.
-    pub tls: Option<TlsSettings>,
-    /// Connections open at one time, at most.
-    pub connections: u32,
-    /// Connections to open before the start.
-    pub warm_connections: u32,
-    /// Close a connection after so many exchanges.
-    pub close_after: Option<u64>,
+    /// Whom requests go to. At least one.
+    pub targets: Vec<TargetSettings>,
+    /// What is sent. At least one.
+    pub requests: Vec<RequestSettings>,
     /// Bounds on responses.
     pub response_limits: http1::Limits,
-    /// Statuses that count as failures.
-    pub fail_status: FailStatus,
     /// Body bytes that nobody needs are thrown away unseen from this many on.
     pub discard_from: u64,
-    /// Arrivals that may wait for a connection.
-    pub waiting_capacity: usize,
-    /// From the intended send time to the deadline of an exchange, in nanoseconds.
-    pub timeout_ns: u64,
     /// How long unfinished exchanges are waited for after the last arrival, in nanoseconds.
     pub grace_ns: u64,
     /// The first part of the run, which stays out of the results, in nanoseconds.
@@ -67,6 +46,47 @@ pub struct Settings {
     /// For how long the calling thread could have run and had no core, in nanoseconds since it began; None where the
     /// kernel does not tell.
     pub core_wait_clock: fn() -> Option<u64>,
+}
+
+/// One of those whom a plan loads, as one shard sees it.
+#[derive(Clone, Debug)]
+pub struct TargetSettings {
+    /// Where to connect: a connection takes each route in turn. At least one.
+    pub routes: Arc<[Route]>,
+    /// The route of the first connection, so that not all shards begin with the same.
+    pub first_route: usize,
+    /// TLS around it.
+    pub tls: Option<TlsSettings>,
+    /// Connections open at one time, at most.
+    pub connections: u32,
+    /// Connections to open before the start.
+    pub warm_connections: u32,
+    /// Close a connection after so many exchanges.
+    pub close_after: Option<u64>,
+    /// Requests that may wait for a connection.
+    pub waiting_capacity: usize,
+    /// How long a connection attempt may take, the TLS handshake included, in nanoseconds.
+    pub connect_timeout_ns: u64,
+}
+
+/// One request of a plan.
+#[derive(Clone, Debug)]
+pub struct RequestSettings {
+    /// Under which name it is counted.
+    pub name: u32,
+    /// To whom it goes: a place in [`Settings::targets`].
+    pub target: usize,
+    /// As it goes on the wire.
+    pub message: Message,
+    /// In its last form, which asks the target to close the connection behind it; `None` where `message` says so itself,
+    /// or must not.
+    pub last_message: Option<Message>,
+    /// Whether it is HEAD, whose response has no body (RFC 9110 section 9.3.2).
+    pub is_head: bool,
+    /// Statuses that count as failures.
+    pub fail_status: FailStatus,
+    /// From the intended send time to the deadline of an exchange, in nanoseconds.
+    pub timeout_ns: u64,
 }
 
 /// A set of status codes, looked up in one step.
@@ -99,30 +119,35 @@ pub struct TlsSettings {
     pub server_name: Arc<str>,
 }
 
-impl Settings {
+impl TargetSettings {
     /// Whether a connection that has served so many exchanges closes behind the next one.
     #[inline]
     pub fn is_last(&self, served: u64) -> bool {
         self.close_after.is_some_and(|most| served + 1 >= most)
     }
+}
 
-    /// The request for a connection that has served so many exchanges.
+impl RequestSettings {
+    /// The request for a connection for which it is or is not the last.
     #[inline]
-    pub fn message(&self, served: u64) -> &Message {
-        match &self.last_request {
-            Some(last) if self.is_last(served) => last,
-            _ => &self.request,
+    pub fn message(&self, is_last: bool) -> &Message {
+        match &self.last_message {
+            Some(last) if is_last => last,
+            _ => &self.message,
         }
     }
+}
 
+impl Settings {
     /// What the driver must hold. Its table has twice the places of the cap, because a closed connection
     /// keeps its place until the kernel has let go of it.
     pub fn driver_limits(&self) -> Limits {
-        let connections = self.connections.saturating_mul(2).saturating_add(16);
+        let cap = self.targets.iter().fold(0_u32, |sum, target| sum.saturating_add(target.connections));
+        let connections = cap.saturating_mul(2).saturating_add(16);
         // With many connections there are fewer than two for each: a turn empties a few hundred at most, and a
         // connection that finds none waits its turn.
         let most = RECEIVE_MEMORY / SMALLEST_BUFFER;
-        let buffer_count = self.connections.saturating_mul(2).clamp(16, most).next_power_of_two();
+        let buffer_count = cap.saturating_mul(2).clamp(16, most).next_power_of_two();
         let largest = 1 << (RECEIVE_MEMORY / buffer_count).ilog2();
         Limits { connections, buffer_size: largest.min(16_384), buffer_count }
     }

@@ -10,7 +10,7 @@ use schedule::{Arrivals, Cells, Process, Profile, Rate};
 use super::link::{Command, Control, Report, pair};
 use super::pacing::{CatchUp, Pacing};
 use super::workload::{Users, Workload};
-use super::{FailStatus, Phase, Settings, Shard};
+use super::{FailStatus, Phase, RequestSettings, Settings, Shard, TargetSettings};
 use crate::io::Errno;
 use crate::io::sim::{DelayLaw, HttpServer, Listener, LocalRefusal, Network, Quirk, SimIo, Truth};
 
@@ -90,20 +90,27 @@ impl Lab {
                 node: 0,
                 shard: 0,
                 shape: Shape::requests(1),
-                routes: [address().into()].into(),
-                first_route: 0,
-                last_request: None,
-                request: request.to_vec().into(),
-                head_request: false,
-                tls: None,
-                connections: 64,
-                warm_connections: 0,
-                close_after: None,
+                targets: vec![TargetSettings {
+                    routes: [address().into()].into(),
+                    first_route: 0,
+                    tls: None,
+                    connections: 64,
+                    warm_connections: 0,
+                    close_after: None,
+                    waiting_capacity: 100_000,
+                    connect_timeout_ns: 10 * SECOND,
+                }],
+                requests: vec![RequestSettings {
+                    name: 0,
+                    target: 0,
+                    message: request.to_vec().into(),
+                    last_message: None,
+                    is_head: false,
+                    fail_status: FailStatus::new(|code| code >= 400),
+                    timeout_ns: 10 * SECOND,
+                }],
                 response_limits: http1::Limits::default(),
-                fail_status: FailStatus::new(|code| code >= 400),
                 discard_from: 65_536,
-                waiting_capacity: 100_000,
-                timeout_ns: 10 * SECOND,
                 grace_ns: 10 * SECOND,
                 warmup_ns: 0,
                 duration_ns,
@@ -121,6 +128,17 @@ impl Lab {
         }
     }
 
+    /// The plan's one target.
+    fn target(&mut self) -> &mut TargetSettings {
+        &mut self.settings.targets[0]
+    }
+
+    /// How long anything is waited for.
+    fn timeout(&mut self, ns: u64) {
+        self.settings.requests[0].timeout_ns = ns;
+        self.target().connect_timeout_ns = ns;
+    }
+
     fn quirk(mut self, quirk: Quirk) -> Self {
         self.server.quirk = quirk;
         self
@@ -128,7 +146,7 @@ impl Lab {
 
     fn run(self) -> Outcome {
         let server = self.server.clone();
-        match (self.listens, &self.settings.tls) {
+        match (self.listens, &self.settings.targets[0].tls) {
             (false, _) => self.run_with(|_| ()),
             (true, None) => self.run_against(server),
             (true, Some(_)) => self.run_against(tls_ends::server()),
@@ -147,18 +165,19 @@ impl Lab {
             Profile::constant(Rate::per_second(self.rate), self.duration_ns).expect("a valid profile")
         });
         let workload = if let Some(users) = self.users {
-            Workload::Closed(Users::new(vec![0; users.count], users.think_ns, users.requests))
+            Workload::closed(Users::new(vec![0; users.count], users.think_ns, users.requests), 0)
         } else {
             let profile = Arc::new(profile.clone().expect("the open model has a profile"));
             let arrivals = Arrivals::new(profile, Process::Deterministic, &Cells::all());
-            Workload::Open(match self.limit {
+            let arrivals = match self.limit {
                 Some(count) => arrivals.with_limit(count),
                 None => arrivals,
-            })
+            };
+            Workload::open(arrivals, 0)
         };
         let (link, mut control) = pair(measure::Shape::requests(1));
         let start = Timestamp::from_nanos(BOOT + LEAD);
-        let mut shard = Shard::new(io, self.settings.clone(), workload, link);
+        let mut shard = Shard::new(io, self.settings.clone(), vec![workload], link);
         let mut heard = Heard {
             totals: Totals::new(Shape::requests(1)),
             sealed: Vec::new(),
@@ -172,7 +191,7 @@ impl Lab {
         let mut opening_most = 0;
         while shard.phase != Phase::Done {
             shard.turn().expect("the simulated driver does not break");
-            opening_most = opening_most.max(shard.opening.len());
+            opening_most = opening_most.max(shard.targets[0].opening.len());
             while let Some((_, act)) = acts.next_if(|(at, _)| shard.now >= start.plus_nanos(*at)) {
                 match act {
                     Act::Tell(command) => assert!(control.tell(command)),
@@ -282,7 +301,7 @@ fn a_healthy_run_sends_every_arrival_once() {
 fn a_stalled_target_shows_in_full_with_many_and_with_few_connections() {
     for connections in [1_024, 10] {
         let mut lab = Lab::new(1_000, 30 * SECOND);
-        lab.settings.connections = connections;
+        lab.target().connections = connections;
         lab.server.delay = DelayLaw::Fixed(100_000);
         let begin = BOOT + LEAD;
         lab.server.stalls = (0..3)
@@ -356,7 +375,7 @@ fn failures_have_their_class() {
 #[test]
 fn a_mute_target_times_out_from_the_intended_time() {
     let mut lab = Lab::new(100, SECOND).quirk(Quirk::Mute);
-    lab.settings.timeout_ns = 300 * MS;
+    lab.timeout(300 * MS);
     lab.settings.grace_ns = 300 * MS;
     let outcome = lab.run();
     let counters = &outcome.check("mute").totals.counters;
@@ -371,7 +390,7 @@ fn a_mute_target_times_out_from_the_intended_time() {
 #[test]
 fn an_unanswered_connect_takes_its_arrival_with_it() {
     let mut lab = Lab::new(10, SECOND).quirk(Quirk::NoHandshake);
-    lab.settings.timeout_ns = 200 * MS;
+    lab.timeout(200 * MS);
     lab.settings.grace_ns = 400 * MS;
     let outcome = lab.run();
     outcome.check("no handshake");
@@ -381,9 +400,9 @@ fn an_unanswered_connect_takes_its_arrival_with_it() {
 #[test]
 fn a_full_waiting_queue_drops_with_its_reason() {
     let mut lab = Lab::new(1_000, SECOND).quirk(Quirk::Mute);
-    lab.settings.connections = 1;
-    lab.settings.waiting_capacity = 9;
-    lab.settings.timeout_ns = 30 * SECOND;
+    lab.target().connections = 1;
+    lab.target().waiting_capacity = 9;
+    lab.timeout(30 * SECOND);
     lab.settings.grace_ns = 100 * MS;
     let outcome = lab.run();
     let counters = &outcome.check("full").totals.counters;
@@ -424,7 +443,7 @@ fn a_stop_sends_nothing_more_and_waits_for_what_is_in_flight() {
 fn an_abort_cuts_off_what_is_in_flight() {
     let mut lab = Lab::new(1_000, 10 * SECOND);
     lab.server.delay = DelayLaw::Fixed(5 * SECOND);
-    lab.settings.connections = 8;
+    lab.target().connections = 8;
     lab.acts = vec![(SECOND, Act::Tell(Command::Abort))];
     let outcome = lab.run();
     let counters = &outcome.check("abort").totals.counters;
@@ -436,7 +455,7 @@ fn an_abort_cuts_off_what_is_in_flight() {
 fn users_wait_for_their_responses() {
     let mut lab = Lab::new(0, SECOND);
     lab.server.delay = DelayLaw::Fixed(9_960_000);
-    lab.settings.connections = 5;
+    lab.target().connections = 5;
     lab.users = Some(Users2 { count: 5, think_ns: 10 * MS, requests: None });
     let outcome = lab.run();
     let counters = &outcome.check("users").totals.counters;
@@ -469,7 +488,7 @@ fn the_warmup_stays_out_of_the_results() {
 #[test]
 fn a_connection_is_closed_after_its_exchanges() {
     let mut lab = Lab::new(500, SECOND);
-    lab.settings.close_after = Some(10);
+    lab.target().close_after = Some(10);
     let outcome = lab.run();
     let counters = &outcome.check("close after").totals.counters;
     assert_eq!(counters.ok, 500);
@@ -494,9 +513,9 @@ fn whatever_happens_everything_is_counted() {
         lab.network = Network::rough(seed);
         lab.network.send_failure_per_million = if seed % 3 == 0 { 10_000 } else { 0 };
         lab.server.delay = DelayLaw::Tail { fast_ns: MS, slow_ns: 120 * MS, per_million: 20_000 };
-        lab.settings.connections = [3, 17, 200][(seed % 5 % 3) as usize];
-        lab.settings.waiting_capacity = 300;
-        lab.settings.timeout_ns = 100 * MS;
+        lab.target().connections = [3, 17, 200][(seed % 5 % 3) as usize];
+        lab.target().waiting_capacity = 300;
+        lab.timeout(100 * MS);
         lab.settings.grace_ns = 150 * MS;
         lab.settings.catch_up = [CatchUp::Burst, CatchUp::Smooth, CatchUp::Skip][(seed % 7 % 3) as usize];
         lab.settings.pacing = if seed % 11 == 0 { Pacing::Spin } else { Pacing::Sleep };

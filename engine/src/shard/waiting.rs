@@ -1,29 +1,32 @@
-//! Hot path. The waiting queue: arrivals that are due while every connection is busy.
+//! Hot path. The waiting queue: requests to one target that are due while every connection to it is busy.
 //!
 //! What it is: a bounded first-in-first-out queue whose entries keep their intended send time, so that the
 //! wait for a connection is part of their response time.
 //! What it is not: a schedule; what is in here is due already.
 //!
-//! Invariant: entries stand in the order of their intended times, so the front expires first.
+//! Invariant: of entries with the same timeout, the one in front expires first. One with a shorter timeout than those
+//! before it is found to have expired when it comes to the front, and is then dropped all the same.
 
 use std::collections::VecDeque;
 
 use clock::Timestamp;
 
-/// One arrival that is due and has no connection yet.
+use super::exchange::Cause;
+
+/// One request that is due and has no connection yet.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Waiting {
+    /// What is to be sent, and for whom.
+    pub(crate) cause: Cause,
     /// When the plan wanted it sent.
     pub(crate) intended: Timestamp,
     /// When the shard got to it; queue wait counts from here.
     pub(crate) reached: Timestamp,
-    /// The closed model's user, or `exchange::NONE`.
-    pub(crate) user: u32,
     /// Whether it belongs to the warm-up.
     pub(crate) warmup: bool,
 }
 
-/// The bounded queue of one shard.
+/// The bounded queue of one target.
 #[derive(Debug)]
 pub(crate) struct WaitingQueue {
     entries: VecDeque<Waiting>,
@@ -80,9 +83,9 @@ mod tests {
     fn a_full_queue_refuses_and_keeps_its_order() {
         let mut queue = WaitingQueue::new(2);
         let entry = |at| Waiting {
+            cause: Cause { request: 0, workload: 0, user: u32::MAX },
             intended: Timestamp::from_nanos(at),
             reached: Timestamp::from_nanos(at),
-            user: u32::MAX,
             warmup: false,
         };
         assert!(queue.push(entry(1)));

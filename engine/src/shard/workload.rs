@@ -1,6 +1,6 @@
-//! Hot path. Where a shard's arrivals come from: the plan's schedule, or a population of users.
+//! Hot path. Where a shard's arrivals come from: the plan's schedules, or populations of users.
 //!
-//! What it is: one source of due work with two shapes. In the open model arrivals are due whatever the target
+//! What it is: a workload is one source of due work with two shapes, and what it sends. In the open model arrivals are due whatever the target
 //! does; in the closed model each user's next request is due when its last one has ended and it has thought.
 //! What it is not: a clock; instants come in as arguments.
 //!
@@ -23,9 +23,17 @@ pub(crate) struct Due {
     pub(crate) user: u32,
 }
 
-/// What a shard is to generate.
+/// One of the plan's workloads, as far as it is one shard's.
 #[derive(Debug)]
-pub enum Workload {
+pub struct Workload {
+    source: Source,
+    /// What it sends: a place in [`super::Settings::requests`].
+    pub(crate) request: u16,
+}
+
+/// Where the arrivals of a workload come from.
+#[derive(Debug)]
+enum Source {
     /// Arrivals of the plan's schedule, whatever the target does.
     Open(Arrivals),
     /// Users who wait for their responses.
@@ -87,36 +95,46 @@ impl Users {
 }
 
 impl Workload {
+    /// Arrivals of the plan's schedule, for each of which the `request`-th of the plan's requests is sent.
+    pub fn open(arrivals: Arrivals, request: u16) -> Self {
+        Self { source: Source::Open(arrivals), request }
+    }
+
+    /// Users who send the `request`-th of the plan's requests and wait for the responses.
+    pub fn closed(users: Users, request: u16) -> Self {
+        Self { source: Source::Closed(users), request }
+    }
+
     /// When the next piece of work is due; `None` when there is none to come by itself.
     pub(crate) fn next_due(&mut self, start: Timestamp) -> Option<Timestamp> {
-        match self {
-            Self::Open(arrivals) => arrivals.peek_due_ns().map(|offset| start.plus_nanos(offset)),
-            Self::Closed(users) => users.next(start),
+        match &mut self.source {
+            Source::Open(arrivals) => arrivals.peek_due_ns().map(|offset| start.plus_nanos(offset)),
+            Source::Closed(users) => users.next(start),
         }
     }
 
     /// Takes the next piece of work.
     pub(crate) fn take(&mut self, start: Timestamp) -> Option<Due> {
-        match self {
-            Self::Open(arrivals) => {
+        match &mut self.source {
+            Source::Open(arrivals) => {
                 arrivals.next().map(|arrival| Due { intended: start.plus_nanos(arrival.due_ns), user: NONE })
             }
-            Self::Closed(users) => users.take(start),
+            Source::Closed(users) => users.take(start),
         }
     }
 
     /// Whether no work will ever be due again, whatever ends. Asked when a request count bounds the run.
     pub(crate) fn is_exhausted(&self) -> bool {
-        match self {
-            Self::Open(arrivals) => arrivals.is_spent(),
-            Self::Closed(users) => users.remaining == Some(0),
+        match &self.source {
+            Source::Open(arrivals) => arrivals.is_spent(),
+            Source::Closed(users) => users.remaining == Some(0),
         }
     }
 
     /// A user's request has ended; the next is due after the user has thought, at the earliest after
     /// `pause_ns`.
     pub(crate) fn ended(&mut self, user: u32, now: Timestamp, pause_ns: u64) {
-        if let Self::Closed(users) = self {
+        if let Source::Closed(users) = &mut self.source {
             let at = now.plus_nanos(users.think_ns.max(pause_ns));
             // Pauses after failed connects may exceed the think time: keep the order of the queue.
             let place = users.ready.partition_point(|&(ready, _)| ready <= at);
@@ -126,7 +144,7 @@ impl Workload {
 
     /// Follows a changed rate profile; the closed model has none.
     pub(crate) fn set_profile(&mut self, profile: Arc<Profile>) {
-        if let Self::Open(arrivals) = self {
+        if let Source::Open(arrivals) = &mut self.source {
             arrivals.set_profile(profile);
         }
     }
@@ -142,7 +160,7 @@ mod tests {
 
     #[test]
     fn users_enter_wait_and_think() {
-        let mut load = Workload::Closed(Users::new(vec![0, 100], 50, None));
+        let mut load = Workload::closed(Users::new(vec![0, 100], 50, None), 0);
         assert_eq!(load.take(at(1_000)), Some(Due { intended: at(1_000), user: 0 }));
         assert_eq!(load.next_due(at(1_000)), Some(at(1_100)));
         load.ended(0, at(1_020), 0);
@@ -153,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_count_bounds_the_closed_model() {
-        let mut load = Workload::Closed(Users::new(vec![0], 0, Some(2)));
+        let mut load = Workload::closed(Users::new(vec![0], 0, Some(2)), 0);
         for round in 0..2 {
             assert!(load.take(at(0)).is_some(), "round {round}");
             load.ended(0, at(round), 0);
@@ -164,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_pause_does_not_hold_up_the_others() {
-        let mut load = Workload::Closed(Users::new(vec![0, 0], 0, None));
+        let mut load = Workload::closed(Users::new(vec![0, 0], 0, None), 0);
         load.take(at(0));
         load.take(at(0));
         load.ended(0, at(10), 1_000);

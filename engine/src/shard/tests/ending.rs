@@ -10,7 +10,7 @@ fn a_start_that_comes_behind_a_stop_starts_nothing() {
     io.listen(address(), lab.server.clone());
     let profile = Profile::constant(Rate::per_second(1_000), SECOND).expect("a valid profile");
     let arrivals = Arrivals::new(Arc::new(profile), Process::Deterministic, &Cells::all());
-    let mut shard = Shard::new(io, lab.settings.clone(), Workload::Open(arrivals), link);
+    let mut shard = Shard::new(io, lab.settings.clone(), vec![Workload::open(arrivals, 0)], link);
     shard.turn().expect("the simulated driver does not break");
     assert_eq!(shard.phase, Phase::Armed);
     assert!(control.tell(Command::Stop));
@@ -23,7 +23,7 @@ fn a_start_that_comes_behind_a_stop_starts_nothing() {
 #[test]
 fn a_second_stop_does_not_prolong_the_grace() {
     let mut lab = Lab::new(100, SECOND).quirk(Quirk::Mute);
-    lab.settings.timeout_ns = 100 * SECOND;
+    lab.timeout(100 * SECOND);
     lab.settings.grace_ns = SECOND;
     lab.acts = [1_100, 1_500, 1_900].map(|at| (at * MS, Act::Tell(Command::Stop))).into();
     let outcome = lab.run();
@@ -59,8 +59,8 @@ fn a_rate_of_zero_does_not_end_a_counted_run() {
     let paused = base.with_rate_from(SECOND, Rate::ZERO).expect("a valid profile");
     let resumed = paused.with_rate_from(2 * SECOND, Rate::per_second(1_000)).expect("a valid profile");
     lab.acts = vec![
-        (900 * MS, Act::Tell(Command::Profile(Arc::new(paused)))),
-        (1_900 * MS, Act::Tell(Command::Profile(Arc::new(resumed)))),
+        (900 * MS, Act::Tell(Command::Profile { workload: 0, profile: Arc::new(paused) })),
+        (1_900 * MS, Act::Tell(Command::Profile { workload: 0, profile: Arc::new(resumed) })),
     ];
     let outcome = lab.run();
     assert_eq!(outcome.totals.counters.ok, 2_000);
@@ -71,7 +71,7 @@ fn a_rate_of_zero_does_not_end_a_counted_run() {
 fn sending_ends_when_nothing_more_is_due_however_long_answers_take() {
     let mut whole = Lab::new(1_000, SECOND);
     whole.server.delay = DelayLaw::Fixed(3 * SECOND);
-    whole.settings.connections = 2_000;
+    whole.target().connections = 2_000;
     let mut counted = whole.clone();
     counted.settings.ends_by_count = true;
     counted.limit = Some(501);

@@ -77,8 +77,8 @@ fn every_answer_is_credited_to_the_request_that_it_answers() {
     for (connections, rate, seconds) in [(2_000, 10_000, 95), (40, 10_000, 5)] {
         let case = format!("{connections} connections");
         let mut lab = Lab::new(rate, seconds * SECOND);
-        lab.settings.connections = connections;
-        lab.settings.timeout_ns = 20 * SECOND;
+        lab.target().connections = connections;
+        lab.timeout(20 * SECOND);
         lab.settings.grace_ns = 20 * SECOND;
         let book = Arc::new(Mutex::new(Book::default()));
         let shared = Arc::clone(&book);

@@ -5,13 +5,13 @@ use super::*;
 #[test]
 fn answers_that_came_during_an_own_stall_are_heard_before_deadlines_are_judged() {
     let mut lab = Lab::new(2_000, 3 * SECOND);
-    lab.settings.connections = 1_024;
-    lab.settings.timeout_ns = SECOND;
+    lab.target().connections = 1_024;
+    lab.timeout(SECOND);
     lab.server.delay = DelayLaw::Fixed(400 * MS);
     let base = Profile::constant(Rate::per_second(2_000), 3 * SECOND).expect("a valid profile");
     let ends_early = base.with_rate_from(SECOND, Rate::ZERO).expect("a valid profile");
     lab.acts = vec![
-        (900 * MS, Act::Tell(Command::Profile(Arc::new(ends_early)))),
+        (900 * MS, Act::Tell(Command::Profile { workload: 0, profile: Arc::new(ends_early) })),
         (SECOND, Act::Freeze(SECOND + SECOND / 4)),
     ];
     let outcome = lab.run();
@@ -22,8 +22,8 @@ fn answers_that_came_during_an_own_stall_are_heard_before_deadlines_are_judged()
 #[test]
 fn an_arrival_reached_after_its_deadline_is_the_generators_and_never_sent() {
     let mut lab = Lab::new(1_000, 4 * SECOND);
-    lab.settings.connections = 1_024;
-    lab.settings.timeout_ns = SECOND;
+    lab.target().connections = 1_024;
+    lab.timeout(SECOND);
     lab.acts = vec![(SECOND, Act::Freeze(2 * SECOND))];
     let outcome = lab.run();
     let counters = &outcome.check("frozen").totals.counters;
@@ -36,7 +36,7 @@ fn an_arrival_reached_after_its_deadline_is_the_generators_and_never_sent() {
 #[test]
 fn what_timed_out_during_an_own_stall_has_timed_out() {
     let mut lab = Lab::new(40, SECOND).quirk(Quirk::Mute);
-    lab.settings.timeout_ns = SECOND;
+    lab.timeout(SECOND);
     lab.settings.grace_ns = SECOND;
     lab.acts = vec![(SECOND + SECOND / 2, Act::Freeze(SECOND))];
     let outcome = lab.run();
@@ -51,8 +51,8 @@ fn a_long_turn_is_no_service_time() {
     const SEND_NS: u64 = 20_000;
     let mut lab = Lab::new(10_000, SECOND);
     lab.network.send_ns = SEND_NS;
-    lab.settings.connections = 256;
-    lab.settings.warm_connections = 256;
+    lab.target().connections = 256;
+    lab.target().warm_connections = 256;
     lab.server.delay = DelayLaw::Fixed(MS);
     lab.acts = vec![(SECOND / 2, Act::Freeze(20 * MS))];
     let outcome = lab.run();

@@ -9,9 +9,9 @@ use crate::io::sim::{Answer, Random};
 fn an_expiring_arrival_leaves_younger_attempts_alone() {
     let mut lab = Lab::new(1_000, 3 * SECOND);
     lab.network.latency_ns = 20 * MS;
-    lab.settings.connections = 4;
-    lab.settings.close_after = Some(1);
-    lab.settings.timeout_ns = 500 * MS;
+    lab.target().connections = 4;
+    lab.target().close_after = Some(1);
+    lab.timeout(500 * MS);
     lab.settings.grace_ns = 500 * MS;
     lab.server.delay = DelayLaw::Fixed(100 * MS);
     let outcome = lab.run();
@@ -25,8 +25,8 @@ fn an_expiring_arrival_leaves_younger_attempts_alone() {
 #[test]
 fn a_user_whose_request_is_dropped_pauses() {
     let mut lab = Lab::new(0, SECOND).quirk(Quirk::Mute);
-    lab.settings.connections = 1;
-    lab.settings.waiting_capacity = 1;
+    lab.target().connections = 1;
+    lab.target().waiting_capacity = 1;
     lab.settings.grace_ns = 100 * MS;
     lab.users = Some(Users2 { count: 4, think_ns: 0, requests: None });
     let outcome = lab.run();
@@ -54,7 +54,7 @@ fn a_full_table_is_tried_again() {
 fn nothing_is_sent_on_a_connection_that_ended_with_its_answer() {
     // Faster than one connection can serve, so that arrivals always wait.
     let mut lab = Lab::new(5_000, SECOND / 5).quirk(Quirk::CloseAfter { answers: 1 });
-    lab.settings.connections = 1;
+    lab.target().connections = 1;
     let outcome = lab.run();
     let counters = &outcome.check("closing").totals.counters;
     assert_eq!((counters.ok, counters.errors_total()), (1_000, 0));
@@ -66,7 +66,7 @@ fn nothing_is_sent_on_a_connection_that_ended_with_its_answer() {
 fn one_refusal_of_this_machine_costs_one_arrival() {
     let mut lab = Lab::new(2_000, SECOND);
     lab.network.latency_ns = 10 * MS;
-    lab.settings.close_after = Some(1);
+    lab.target().close_after = Some(1);
     let at = BOOT + LEAD + SECOND / 2;
     lab.network.refusals = vec![LocalRefusal {
         from: Timestamp::from_nanos(at),
@@ -84,8 +84,8 @@ fn one_refusal_of_this_machine_costs_one_arrival() {
 #[test]
 fn the_list_of_attempts_stays_small_behind_one_that_hangs() {
     let mut lab = Lab::new(2_000, 5 * SECOND);
-    lab.settings.connections = 8;
-    lab.settings.close_after = Some(1);
+    lab.target().connections = 8;
+    lab.target().close_after = Some(1);
     let mut server = lab.server.clone();
     let outcome =
         lab.run_against(

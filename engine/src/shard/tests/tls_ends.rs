@@ -83,7 +83,7 @@ fn goodbyes(rate: u64) -> Outcome {
         max_version: tls::Version::Tls13,
     });
     let client = Arc::new(client.expect("a client"));
-    lab.settings.tls = Some(TlsSettings { client, server_name: "sim".into() });
+    lab.target().tls = Some(TlsSettings { client, server_name: "sim".into() });
     lab.run()
 }
 
