@@ -20,11 +20,13 @@
 mod histograms;
 mod requests;
 mod responses;
+mod scenarios;
 mod texts;
 
 pub use histograms::histogram;
 pub use requests::http1_request;
 pub use responses::http1_response;
+pub use scenarios::{scenario_condition, scenario_cookies, scenario_json_path, scenario_template};
 pub use texts::{plan_request, plan_texts, threshold};
 
 /// A target: it panics if its input shows a fault.
@@ -37,5 +39,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("measure_histogram", histogram),
     ("plan_request", plan_request),
     ("plan_texts", plan_texts),
+    ("scenario_condition", scenario_condition),
+    ("scenario_cookies", scenario_cookies),
+    ("scenario_json_path", scenario_json_path),
+    ("scenario_template", scenario_template),
     ("verdict_threshold", threshold),
 ];
