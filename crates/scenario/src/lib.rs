@@ -12,6 +12,7 @@
 
 mod answer;
 mod arena;
+mod aws;
 mod compare;
 mod condition;
 mod cookie;

@@ -3,6 +3,7 @@
 //!
 //! Invariant: nothing that is filled in can end a header line or the request line, or add a space to a URL.
 
+use crate::aws::Aws;
 use crate::cookie::{Jar, Place};
 use crate::encode::{self, Alphabet};
 use crate::location::{Address, host_of, path_of};
@@ -44,6 +45,8 @@ pub(crate) struct Template {
     /// Header lines that describe the body.
     pub(crate) body_fields: Vec<Part>,
     pub(crate) body: Option<Vec<Part>>,
+    /// How the finished request is signed.
+    pub(crate) aws: Option<Aws>,
 }
 
 /// How a request is sent again after a redirect.
@@ -79,6 +82,7 @@ impl Template {
         filler: &mut Filler<'_>,
         out: &mut Vec<u8>,
     ) -> Result<std::ops::Range<usize>, Failure> {
+        let request = out.len();
         let is_get = way.hop.is_some_and(|hop| hop.is_get);
         out.extend_from_slice(if is_get && self.method != "HEAD" { b"GET" } else { self.method.as_bytes() });
         out.push(b' ');
@@ -111,6 +115,9 @@ impl Template {
                 push_body(body, filler, out)?;
             }
             _ => out.extend_from_slice(b"\r\n"),
+        }
+        if let Some(aws) = self.aws.as_ref().filter(|_| !way.is_elsewhere()) {
+            aws.sign(request, filler, out)?;
         }
         Ok(target)
     }

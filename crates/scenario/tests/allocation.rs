@@ -50,8 +50,8 @@ mod harness;
 #[cfg(test)]
 mod iterations {
     use scenario::{
-        BodySource, Check, Extraction, Iteration, JsonNode, JsonPath, Key, Next, Origin, Outcome, Pattern,
-        Program, RegexSubject, Repeat, Source, Step, Subject, Test, Then, Think, Workspace,
+        Auth, BodySource, Check, Extraction, Iteration, JsonNode, JsonPath, Key, Next, Origin, Outcome,
+        Pattern, Program, RegexSubject, Repeat, Source, Step, Subject, Test, Then, Think, Workspace,
     };
 
     use crate::ALLOCATIONS;
@@ -94,7 +94,17 @@ mod iterations {
                 Step::Think(Think::Exponential { mean_ns: 5 }),
             ],
         };
-        compile(vec![login, set("token", "{{token}}{{upper(token)}}"), Step::Repeat(rounds)])
+        let signed = request(|request| {
+            request.url = template("/bucket/{{iteration}}?b&a=%20");
+            request.auth = Some(Auth::Aws {
+                access_key: template("key"),
+                secret_key: template("{{secret.password}}"),
+                session_token: Some(template("t")),
+                region: template("{{region}}"),
+                service: template("s3"),
+            });
+        });
+        compile(vec![login, signed, set("token", "{{token}}{{upper(token)}}"), Step::Repeat(rounds)])
     }
 
     const HEAD: &str =
@@ -145,7 +155,7 @@ mod iterations {
         let mut out = Vec::with_capacity(4 << 10);
         let before = ALLOCATIONS.get();
         let requests = iterate(&program, &mut iteration, &mut out, &mut workspace, 0);
-        assert_eq!(requests, 5);
+        assert_eq!(requests, 6);
         assert!(ALLOCATIONS.get() > before, "the counter counts");
         for slot in 1..20 {
             iterate(&program, &mut iteration, &mut out, &mut workspace, slot);

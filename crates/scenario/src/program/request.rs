@@ -2,6 +2,7 @@
 
 use super::compile::Compiler;
 use super::{Needs, Request, TokenRequest};
+use crate::aws::Aws;
 use crate::encode;
 use crate::exchange::{RegexSubject, Source, Subject};
 use crate::expression::Function;
@@ -132,6 +133,7 @@ impl Compiler<'_> {
             body_fields: body_fields.0,
             // RFC 9110 §8.6: methods that mean a body say that there is none.
             body: body.or_else(|| takes_body.then(Vec::new)),
+            aws: step.auth.as_ref().and_then(|auth| self.aws(auth)),
         }
     }
 
@@ -192,9 +194,20 @@ impl Compiler<'_> {
                 credentials.value(token, Filter::Field);
                 credentials.text("\r\n");
             }
-            // Refused before: see `validate`.
+            // Digest was refused before (see `validate`); AWS signs when all else is written.
             Auth::Digest { .. } | Auth::Aws { .. } => {}
         }
+    }
+
+    fn aws(&mut self, auth: &Auth) -> Option<Aws> {
+        let Auth::Aws { access_key, secret_key, session_token, region, service } = auth else { return None };
+        Some(Aws {
+            access_key: self.template(access_key),
+            secret_key: self.template(secret_key),
+            session_token: session_token.as_ref().map(|token| self.template(token)),
+            region: self.template(region),
+            service: self.template(service),
+        })
     }
 
     /// The type of the body's content, where its kind says it, and its parts.

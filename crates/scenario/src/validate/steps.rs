@@ -231,10 +231,10 @@ impl<'a> Walk<'a> {
         {
             self.wrong(user.origin, 0, "the user has a colon in it", "the part before the colon");
         }
-        if matches!(auth, Auth::Digest { .. } | Auth::Aws { .. }) {
+        if matches!(auth, Auth::Digest { .. }) {
             let origin = auth.templates().first().map_or_else(Origin::default, |template| template.origin);
-            let what = "this version signs no requests by digest or for AWS";
-            self.wrong(origin, 0, what, "basic, bearer or oauth2");
+            let what = "this version does not answer digest challenges";
+            self.wrong(origin, 0, what, "basic, bearer, oauth2 or aws");
         }
         for template in auth.templates() {
             self.template(template);
