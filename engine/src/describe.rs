@@ -175,6 +175,9 @@ fn settings(plan: &Plan, connections: u32) -> BTreeMap<String, String> {
         };
         set("catch_up", word.to_owned());
     }
+    if let Some(bandwidth) = plan.bandwidth {
+        set("bandwidth", bandwidth.to_string());
+    }
     if let Some(count) = plan.count {
         set("count", count.to_string());
     }

@@ -26,4 +26,5 @@ pub mod program;
 pub mod progress;
 pub mod run;
 pub mod shard;
+pub mod sizing;
 pub mod standalone;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clock::{Clock, OsClock, rfc3339, wall_time};
 use measure::Shape;
-use plan::{Load, Plan, Url};
+use plan::{Load, Plan, Sizing, Url};
 use report::{Summary, terminal_summary};
 use schedule::Process;
 use verdict::{Ending, ExitCode, Facts, Verdict, judge};
@@ -27,6 +27,7 @@ use crate::preflight::{self, PreflightError};
 use crate::prepare::{PrepareError, Prepared, prepare, shard_count};
 use crate::progress::{Progress, style, tell};
 use crate::run::Run;
+use crate::sizing::{SizingError, size};
 
 /// Why a run did not begin.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,9 @@ pub enum RunError {
     /// A document's place cannot be opened.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The size of an exchange cannot be learnt.
+    #[error(transparent)]
+    Sizing(#[from] SizingError),
     /// The plan is faster than the guard allows.
     #[error(transparent)]
     Plan(#[from] plan::PlanError),
@@ -65,6 +69,7 @@ impl RunError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Dial(error) => error.exit_code(),
+            Self::Sizing(error) => error.exit_code(),
             Self::Plan(error) if error.is_refusal() => ExitCode::Refused,
             Self::Prepare(_) | Self::Plan(_) => ExitCode::Usage,
             Self::Target(_) | Self::Preflight(_) | Self::Launch(_) | Self::Control(_) | Self::System(_) => {
@@ -86,14 +91,16 @@ struct Stage {
     decision: Decision,
     facts: host::Facts,
     notes: Vec<String>,
+    /// The rate that a bandwidth came to, in words.
+    derived: Option<String>,
     cap: u32,
     run_id: String,
 }
 
 /// Carries out one plan; yields how the program ends.
 pub fn run(arguments: RunArguments) -> ExitCode {
-    let RunArguments { plan, thresholds, outputs } = arguments;
-    match carry_out(plan, &thresholds, &outputs) {
+    let RunArguments { plan, sizing, thresholds, outputs } = arguments;
+    match carry_out(plan, sizing, &thresholds, &outputs) {
         Ok(code) => code,
         Err(error) => {
             tell(&format!("error: {error}\n"));
@@ -102,10 +109,15 @@ pub fn run(arguments: RunArguments) -> ExitCode {
     }
 }
 
-fn carry_out(plan: Plan, thresholds: &[verdict::Threshold], outputs: &Outputs) -> Result<ExitCode, RunError> {
+fn carry_out(
+    plan: Plan,
+    sizing: Option<Sizing>,
+    thresholds: &[verdict::Threshold],
+    outputs: &Outputs,
+) -> Result<ExitCode, RunError> {
     let mut ndjson = outputs.ndjson.as_ref().map(Lines::open).transpose()?;
     let mut progress = Progress::new(outputs);
-    let stage = set_up(plan)?;
+    let stage = set_up(plan, sizing)?;
     let count = shard_count(&stage.plan, stage.division.engine.len(), stage.cap);
     let Prepared { shards, profile, names, connections } =
         prepare(&stage.plan, &stage.url, &stage.routes, count, stage.cap)?;
@@ -154,10 +166,10 @@ fn carry_out(plan: Plan, thresholds: &[verdict::Threshold], outputs: &Outputs) -
     Ok(conclude(&run, course, &story, thresholds, outputs, ndjson))
 }
 
-fn set_up(plan: Plan) -> Result<Stage, RunError> {
+fn set_up(mut plan: Plan, sizing: Option<Sizing>) -> Result<Stage, RunError> {
     host::raise_descriptor_limit();
     let facts = host::Facts::gather();
-    if let Some(highest) = plan.highest_rate() {
+    if let Some(highest) = plan.highest_rate().filter(|_| sizing.is_none()) {
         plan.rails.check_rate(highest)?;
     }
     let division = divide(&plan.cores, &facts.cores, plan.url.is_none());
@@ -173,6 +185,13 @@ fn set_up(plan: Plan) -> Result<Stage, RunError> {
     };
     let dialled = dial::dial(&plan, &url)?;
     notes.extend(dialled.notes.iter().cloned());
+    let mut derived = None;
+    if let Some(sizing) = sizing {
+        let (sized, told) = size(&plan, sizing, &url, &dialled.routes)?;
+        plan = sized;
+        notes.push(told.clone());
+        derived = Some(told);
+    }
     let cores = division.engine.len();
     let shards_at_most = u32::try_from(cores).unwrap_or(u32::MAX);
     let default_cap = match builtin {
@@ -202,6 +221,7 @@ fn set_up(plan: Plan) -> Result<Stage, RunError> {
         decision,
         facts,
         notes,
+        derived,
         cap,
         run_id,
         plan,
@@ -229,6 +249,9 @@ fn announce(stage: &Stage, progress: &mut Progress) {
             list(&stage.division.target),
             list(&stage.division.engine),
         ));
+    }
+    if let Some(derived) = &stage.derived {
+        progress.note(derived);
     }
     if stage.decision.driver == crate::launch::Driver::Epoll {
         progress.note(&format!("I/O by epoll: {}", stage.decision.why));

@@ -11,8 +11,9 @@ use schedule::{Phase, Process, Profile, Rate};
 
 use crate::plan::{Connections, Identity, Limits, Load, Plan, Request, Tls, Trust, Users};
 use crate::{
-    Body, CatchUp, ConnectTo, Cores, Dns, Header, IoChoice, LONGEST_DURATION_NS, MaxLag, Method, Pacing,
-    Place, PlanError, ProcessKind, Rails, RunId, Share, StatusSet, Tag, TlsVersion, UnixSocket, Url, quoted,
+    Bandwidth, Body, CatchUp, ConnectTo, Cores, Dns, Header, IoChoice, LONGEST_DURATION_NS, MaxLag, Method,
+    Pacing, Place, PlanError, ProcessKind, Rails, RunId, Share, StatusSet, Tag, TlsVersion, UnixSocket, Url,
+    quoted,
 };
 
 /// How long a run lasts when nobody says: 10 s.
@@ -21,6 +22,9 @@ pub const DEFAULT_DURATION_NS: u64 = 10_000_000_000;
 pub const DEFAULT_TIMEOUT_NS: u64 = 10_000_000_000;
 /// The seed when nobody says. It is fixed, so that engines with shares of one plan agree without talking.
 pub const DEFAULT_SEED: u64 = 1;
+
+/// The rate of a bandwidth while the size of an exchange is not known: high enough for any count to end.
+const STAND_IN: Rate = Rate::per_second(1_000_000);
 
 /// How the rate goes from the start of a run to its end.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +65,9 @@ pub struct Draft {
     pub headers: Vec<Header>,
     pub body: Option<Body>,
     pub rate: Option<Rate>,
+    pub bandwidth: Option<Bandwidth>,
+    /// Bytes of an exchange in the heavier direction, once they are known; only a bandwidth asks for them.
+    pub exchange_bytes: Option<u64>,
     pub stages: Option<Profile>,
     pub pattern: Option<Pattern>,
     pub process: Option<ProcessKind>,
@@ -108,7 +115,12 @@ fn wrong(flag: &'static str, what: impl Into<String>, fix: impl Into<String>) ->
 
 impl Draft {
     /// Makes the plan: fills the gaps with defaults and holds the parts against each other.
-    pub fn into_plan(self) -> Result<Plan, PlanError> {
+    ///
+    /// Where a bandwidth is asked for and the size of an exchange is not known yet, the plan is sound but for its rate,
+    /// which is made up.
+    pub fn into_plan(mut self) -> Result<Plan, PlanError> {
+        let is_rate_known = self.bandwidth.is_none() || self.exchange_bytes.is_some();
+        self.rate = self.rate_of_bandwidth()?.or(self.rate);
         let timeout_ns = self.timeout_ns.unwrap_or(DEFAULT_TIMEOUT_NS);
         if timeout_ns == 0 {
             return Err(wrong("--timeout", "a timeout of 0s gives up before it sends", "e.g. 10s"));
@@ -139,6 +151,7 @@ impl Draft {
             tags: self.sorted_tags()?,
             request: self.request()?,
             load,
+            bandwidth: self.bandwidth,
             duration_ns,
             warmup_ns,
             timeout_ns,
@@ -155,10 +168,31 @@ impl Draft {
             thresholds: self.thresholds,
             rails: self.rails,
         };
-        if let Some(rate) = plan.highest_rate() {
+        if let Some(rate) = plan.highest_rate().filter(|_| is_rate_known) {
             plan.rails.check_rate(rate)?;
         }
         Ok(plan)
+    }
+
+    /// The rate that the bandwidth comes to, if there is one.
+    fn rate_of_bandwidth(&self) -> Result<Option<Rate>, PlanError> {
+        let Some(bandwidth) = self.bandwidth else { return Ok(None) };
+        let others = [
+            ("--tps", self.rate.is_some()),
+            ("--stages", self.stages.is_some()),
+            ("--users", self.users.is_some()),
+        ];
+        if let Some((other, _)) = others.into_iter().find(|(_, given)| *given) {
+            return Err(wrong(
+                "--gbit",
+                format!("--gbit and {other} both say how much load"),
+                "leave one out",
+            ));
+        }
+        match self.exchange_bytes {
+            Some(bytes) => bandwidth.rate_of(bytes).map(Some),
+            None => Ok(Some(STAND_IN)),
+        }
     }
 
     /// The open or the closed model, whichever was asked for.
@@ -179,7 +213,7 @@ impl Draft {
             (None, true) => self.open(),
             (None, false) => Err(PlanError::new(
                 "nothing says how much load: there is no rate",
-                "--tps 1000 (requests per second), --stages 30s:1000,1m:5000, or --users 10",
+                "--tps 1000 (requests per second), --stages 30s:1000,1m:5000, --gbit 1, or --users 10",
             )),
         }
     }

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bandwidth;
 mod body;
 mod choice;
 mod connect_to;
@@ -33,6 +34,7 @@ mod text;
 mod unix_socket;
 mod url;
 
+pub use bandwidth::{Bandwidth, Sizing};
 pub use body::Body;
 pub use choice::{CatchUp, Dns, IoChoice, Pacing, ProcessKind, TlsVersion, parse_switch};
 pub use connect_to::ConnectTo;

@@ -12,8 +12,8 @@ use std::num::{NonZeroU32, NonZeroU64};
 use schedule::{Cells, Process, Profile, Rate};
 
 use crate::{
-    Body, CatchUp, ConnectTo, Cores, Dns, Header, IoChoice, MaxLag, Method, Pacing, Rails, RunId, Share,
-    StatusSet, Tag, TlsVersion, UnixSocket, Url,
+    Bandwidth, Body, CatchUp, ConnectTo, Cores, Dns, Header, IoChoice, MaxLag, Method, Pacing, Rails, RunId,
+    Share, StatusSet, Tag, TlsVersion, UnixSocket, Url,
 };
 
 /// What to execute.
@@ -29,6 +29,8 @@ pub struct Plan {
     pub request: Request,
     /// When requests are sent.
     pub load: Load,
+    /// What the rate comes from, if it was asked for in bits per second.
+    pub bandwidth: Option<Bandwidth>,
     /// Which part of the load is this engine's.
     pub share: Share,
     /// How long requests are sent for the results, after the warm-up.

@@ -104,6 +104,9 @@ pub(super) struct Flags {
     /// Requests per second: 5000, 50k, 0.5, 100/s, 6k/m
     #[arg(long, visible_alias = "rate", value_name = "RATE", help_heading = "Load (open model)")]
     pub(super) tps: Option<String>,
+    /// As many requests as fill so many Gbit/s in the direction that carries more: 10, 0.5
+    #[arg(long, value_name = "NUMBER", help_heading = "Load (open model)")]
+    pub(super) gbit: Option<String>,
     /// How long: 30s, 1h30m [default: 10s]
     #[arg(short = 'd', long, value_name = "DURATION", help_heading = "Load (open model)")]
     pub(super) duration: Option<String>,

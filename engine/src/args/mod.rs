@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _};
-use plan::Plan;
+use plan::{Plan, Sizing};
 use verdict::Threshold;
 
 mod flags;
@@ -87,6 +87,8 @@ pub enum Command {
 pub struct Run {
     /// What to execute.
     pub plan: Plan,
+    /// What the plan is made of anew when the size of an exchange is known, if its load is a bandwidth.
+    pub sizing: Option<Sizing>,
     /// What must hold; the texts stand in the plan.
     pub thresholds: Vec<Threshold>,
     /// Where results go.

@@ -1,9 +1,10 @@
 //! From the flags and variables of a run to its plan and outputs.
 
 use plan::{
-    Body, CatchUp, ConnectTo, Cores, Dns, Draft, Header, Host, IoChoice, MaxLag, Method, Pacing, Pattern,
-    Place, PlanError, ProcessKind, Rails, RunId, Share, StatusSet, Tag, TlsVersion, UnixSocket, Url,
-    parse_count, parse_duration, parse_rate, parse_size, parse_sources, parse_stages, quoted,
+    Bandwidth, Body, CatchUp, ConnectTo, Cores, Dns, Draft, Header, Host, IoChoice, MaxLag, Method, Pacing,
+    Pattern, Place, PlanError, ProcessKind, Rails, RunId, Share, Sizing, StatusSet, Tag, TlsVersion,
+    UnixSocket, Url, parse_count, parse_duration, parse_rate, parse_size, parse_sources, parse_stages,
+    quoted,
 };
 use verdict::Threshold;
 
@@ -27,11 +28,12 @@ pub(super) fn build(mut flags: Flags, surroundings: &dyn Surroundings) -> Result
     let thresholds =
         sources.many(&flags.threshold, source!("--threshold", "ENGINE_THRESHOLD"), Threshold::parse)?;
     draft.thresholds = thresholds.iter().map(|threshold| threshold.text.clone()).collect();
-    if draft.rate.is_none() && draft.stages.is_none() && draft.users.is_none() {
+    if draft.rate.is_none() && draft.stages.is_none() && draft.users.is_none() && draft.bandwidth.is_none() {
         return if draft.url.is_some() { Err(no_load()) } else { Ok(None) };
     }
+    let sizing = Sizing::of(&draft);
     let plan = draft.into_plan()?;
-    Ok(Some(Run { plan, thresholds, outputs }))
+    Ok(Some(Run { plan, sizing, thresholds, outputs }))
 }
 
 /// What is said when nothing says how much load there shall be.
@@ -129,6 +131,7 @@ fn body(flags: &mut Flags, sources: &Sources<'_>) -> Result<Option<Body>, PlanEr
 /// When requests are sent. What the command line says about the load silences the environment.
 fn load(flags: &mut Flags, sources: &Sources<'_>, draft: &mut Draft) -> Result<(), PlanError> {
     const TPS: Source = source!("--tps", "ENGINE_TPS", "ENGINE_RATE", "TARGET_TPS");
+    const GBIT: Source = source!("--gbit", "ENGINE_GBIT");
     const STAGES: Source = source!("--stages", "ENGINE_STAGES");
     const USERS: Source = source!("--users", "ENGINE_USERS");
     const PATTERN: Source = source!("--pattern", "ENGINE_PATTERN", "LOAD_PATTERN");
@@ -136,9 +139,12 @@ fn load(flags: &mut Flags, sources: &Sources<'_>, draft: &mut Draft) -> Result<(
     let only_flag =
         |source: Source, silenced: bool| if silenced { Source { variables: &[], ..source } } else { source };
     let (tps, stages, users) = (flags.tps.is_some(), flags.stages.is_some(), flags.users.is_some());
-    draft.rate = sources.one(flags.tps.take(), only_flag(TPS, stages || users), parse_rate)?;
-    draft.stages = sources.one(flags.stages.take(), only_flag(STAGES, tps || users), parse_stages)?;
-    draft.users = sources.one(flags.users.take(), only_flag(USERS, tps || stages), |text| {
+    let gbit = flags.gbit.is_some();
+    draft.rate = sources.one(flags.tps.take(), only_flag(TPS, stages || users || gbit), parse_rate)?;
+    draft.bandwidth =
+        sources.one(flags.gbit.take(), only_flag(GBIT, tps || stages || users), Bandwidth::parse_gbit)?;
+    draft.stages = sources.one(flags.stages.take(), only_flag(STAGES, tps || users || gbit), parse_stages)?;
+    draft.users = sources.one(flags.users.take(), only_flag(USERS, tps || stages || gbit), |text| {
         let count = parse_count(text, "users", "64")?;
         u32::try_from(count)
             .map_err(|_| PlanError::new(format!("{} users are too many", quoted(text)), "fewer"))

@@ -202,8 +202,11 @@ fn every_flag_has_its_variable() {
         let name: &'static str = Box::leak(name.into_boxed_str());
         let error = parsed("--tps 1", &[(name, "\u{7f}")]);
         // The load's own variables are silenced by a flag.
-        let error =
-            if matches!(flag, "tps" | "stages" | "users") { parsed("", &[(name, "\u{7f}")]) } else { error };
+        let error = if matches!(flag, "tps" | "gbit" | "stages" | "users") {
+            parsed("", &[(name, "\u{7f}")])
+        } else {
+            error
+        };
         let message = error.expect_err(name).message;
         assert!(message.starts_with(&format!("variable {name}")), "{name}: {message}");
         checked += 1;
@@ -331,6 +334,12 @@ const WRONG: &[(&str, &str)] = &[
     ("--tps 1 -d 10min", "→ 10m"),
     ("--tps 1 -d 400d", "is too long → at most 366d"),
     ("--tps 1 -d {\"a\":1}", "is not a duration"),
+    ("--gbit ten", "--gbit: \"ten\" is not a number of Gbit/s → e.g. 10"),
+    ("--gbit 10Gbit", "→ a number alone, e.g. 10 for 10 Gbit/s"),
+    ("--gbit 0", "at 0 Gbit/s nothing would be sent"),
+    ("--gbit 10 --tps 5", "--gbit and --tps both say how much load"),
+    ("--gbit 10 --stages 30s:1000", "--gbit and --stages both say how much load"),
+    ("--gbit 10 --users 5", "--gbit and --users both say how much load"),
     ("--stages 30s", "--stages (column 1): stage \"30s\" has no rate"),
     ("--stages 30s:1000,", "--stages (column 10): a stage is empty"),
     ("--stages 1000:30s", "the wrong way round → 30s:1000"),

@@ -6,6 +6,7 @@ mod control;
 mod documents;
 mod drivers;
 mod environment;
+mod gbit;
 mod load;
 mod quickstart;
 mod rate_cap;
