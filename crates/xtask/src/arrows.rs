@@ -11,6 +11,8 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("http1", &["clock"]),
     ("tls", &["clock"]),
     ("uring", &["clock"]),
+    ("mapping", &[]),
+    ("feeder", &[]),
     ("scenario", &["clock"]),
     ("plan", &["schedule", "scenario"]),
     ("verdict", &["plan", "measure"]),
@@ -20,7 +22,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         "engine",
         &[
             "clock", "schedule", "measure", "http1", "tls", "uring", "plan", "scenario", "verdict", "report",
-            "target",
+            "target", "mapping", "feeder",
         ],
     ),
     ("coordinator", &["clock", "schedule", "measure", "plan", "verdict", "report"]),
@@ -52,11 +54,11 @@ pub(crate) const BANNED: &[&str] = &["aws-lc-rs", "aws-lc-sys", "openssl", "open
 
 /// Packages whose libraries must not read files, open sockets or know tokio.
 pub(crate) const PURE: &[&str] =
-    &["schedule", "measure", "http1", "tls", "scenario", "plan", "verdict", "report"];
+    &["schedule", "measure", "http1", "tls", "scenario", "plan", "verdict", "report", "feeder"];
 
 /// What a pure package's sources must not name.
 pub(crate) const IMPURE_WORDS: &[&str] =
     &["std::net::Tcp", "std::fs", "tokio", "std::thread", "Instant::now"];
 
-/// Packages that may hold `unsafe` code.
-pub(crate) const UNSAFE: &[&str] = &["uring", "perf"];
+/// Packages that may hold `unsafe` code: the ring; `mmap` and the slice over it; the floors that perf measures.
+pub(crate) const UNSAFE: &[&str] = &["uring", "mapping", "perf"];

@@ -20,12 +20,14 @@
 mod histograms;
 mod requests;
 mod responses;
+mod rows;
 mod scenarios;
 mod texts;
 
 pub use histograms::histogram;
 pub use requests::http1_request;
 pub use responses::http1_response;
+pub use rows::{feeder_csv, feeder_jsonl};
 pub use scenarios::{scenario_condition, scenario_cookies, scenario_json_path, scenario_template};
 pub use texts::{plan_request, plan_texts, threshold};
 
@@ -34,6 +36,8 @@ pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("feeder_csv", feeder_csv),
+    ("feeder_jsonl", feeder_jsonl),
     ("http1_request", http1_request),
     ("http1_response", http1_response),
     ("measure_histogram", histogram),

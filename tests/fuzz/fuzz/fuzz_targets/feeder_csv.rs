@@ -1,0 +1,5 @@
+//! Hands the fuzzer's inputs to [`fuzz::feeder_csv`].
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::feeder_csv(input));
