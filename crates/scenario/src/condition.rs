@@ -133,7 +133,12 @@ impl Parser<'_> {
         self.cursor.skip_space();
         if depth == DEPTH_MAX {
             let what = format!("the condition is nested deeper than {DEPTH_MAX}");
-            return Err(ScenarioError::new(self.cursor.at, 1, what, "split it into several steps"));
+            return Err(ScenarioError::new(
+                self.cursor.at,
+                self.cursor.char_length(),
+                what,
+                "split it into several steps",
+            ));
         }
         if self.take_word("not") {
             return Ok(Condition::Not(Box::new(self.one(depth + 1)?)));
@@ -158,7 +163,13 @@ impl Parser<'_> {
         self.comparisons += 1;
         if self.comparisons > COMPARISONS_MAX {
             let what = format!("the condition has more than {COMPARISONS_MAX} comparisons");
-            return Err(ScenarioError::new(start, 1, what, "use `contains` or `matches` with alternatives"));
+            let length = self.cursor.char_length();
+            return Err(ScenarioError::new(
+                start,
+                length,
+                what,
+                "use `contains` or `matches` with alternatives",
+            ));
         }
         let left = self.operand()?;
         let comparison = self.operator(start)?;
