@@ -12,6 +12,13 @@ use std::collections::{BTreeMap, VecDeque};
 use clock::NANOS_PER_SECOND;
 use measure::{Gauges, Shape, Snapshot, Totals};
 
+/// The number of this engine among engines: it is alone.
+const NODE: u32 = 0;
+
+/// Seconds that are open at one time while every shard reports in time: one that a shard has reported and another has
+/// not, and the next.
+const OPEN_SECONDS: usize = 2;
+
 /// One second of the run over all shards.
 #[derive(Debug)]
 pub struct Second {
@@ -30,6 +37,8 @@ pub struct Second {
 #[derive(Debug)]
 pub struct Collector {
     shape: Shape,
+    shards: u32,
+    longest_ns: u64,
     totals: Totals,
     open: BTreeMap<u64, Second>,
     closed: VecDeque<Second>,
@@ -41,14 +50,19 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// For `shards` shards of a plan of this shape.
-    pub fn new(shards: usize, shape: Shape) -> Self {
+    /// For `shards` shards of a plan of this shape and latencies up to `longest_ns`, whose memory is taken
+    /// now.
+    pub fn new(shards: usize, shape: Shape, longest_ns: u64) -> Self {
+        let count = u32::try_from(shards).unwrap_or(u32::MAX);
+        let totals = || Totals::populated(shape, NODE, count, longest_ns);
         Self {
             shape,
-            totals: Totals::new(shape),
+            shards: count,
+            longest_ns,
+            totals: totals(),
             open: BTreeMap::new(),
-            closed: VecDeque::new(),
-            idle: Vec::new(),
+            closed: VecDeque::with_capacity(OPEN_SECONDS),
+            idle: (0..OPEN_SECONDS).map(|_| totals()).collect(),
             reported_ns: vec![0; shards],
             lag_p99_worst_ns: 0,
         }
@@ -62,11 +76,12 @@ impl Collector {
         }
         // An interval belongs to the second in which it ended; an exact boundary ends the second before it.
         let index = snapshot.until_ns.saturating_sub(1) / NANOS_PER_SECOND;
-        let (shape, idle) = (self.shape, &mut self.idle);
+        let (shape, shards, longest_ns) = (self.shape, self.shards, self.longest_ns);
+        let idle = &mut self.idle;
         let second = self.open.entry(index).or_insert_with(|| Second {
             index,
             until_ns: 0,
-            totals: idle.pop().unwrap_or_else(|| Totals::new(shape)),
+            totals: idle.pop().unwrap_or_else(|| Totals::populated(shape, NODE, shards, longest_ns)),
             gauges: Gauges::default(),
         });
         second.totals.absorb(snapshot);
@@ -138,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_second_is_complete_when_every_shard_has_reported_it() {
-        let mut collector = Collector::new(2, Shape::requests(1));
+        let mut collector = Collector::new(2, Shape::requests(1), NANOS_PER_SECOND);
         collector.absorb(0, &snapshot(0, 0..1, 5));
         assert!(collector.next_second().is_none());
         collector.absorb(1, &snapshot(1, 0..1, 9_000));
@@ -150,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_long_interval_holds_no_second_back_and_loses_nothing() {
-        let mut collector = Collector::new(2, Shape::requests(1));
+        let mut collector = Collector::new(2, Shape::requests(1), NANOS_PER_SECOND);
         collector.absorb(0, &snapshot(0, 0..3, 5));
         collector.absorb(1, &snapshot(1, 0..1, 5));
         assert_eq!(collector.next_second().map(|second| second.index), Some(0));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clock::{Clock, NANOS_PER_SECOND, OsClock, Timestamp};
 use measure::Latency;
-use report::{Interval, IntervalFacts, Live, Second};
+use report::{Interval, IntervalFacts, Live};
 use schedule::Rate;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -18,15 +18,13 @@ use verdict::Ending;
 use crate::outputs::Lines;
 use crate::progress::Progress;
 use crate::run::{RateChangeError, Run, State};
+use crate::timeline::Timeline;
 
 /// How often the shards are heard: 20 ms.
 const TICK: Duration = Duration::from_millis(20);
 
 /// From the decision to start until the plan's zero, 60 ms: every shard must have heard of it by then.
 pub const START_LEAD_NS: u64 = 60_000_000;
-
-/// Seconds of which the timeline keeps histograms; beyond an hour they would weigh more than they are worth.
-const HISTOGRAM_SECONDS: u64 = 3_600;
 
 /// Something that a parent program asks of a run.
 #[derive(Copy, Clone, Debug, PartialEq)]
@@ -125,7 +123,7 @@ pub struct Driven {
     /// What ended it.
     pub ending: Ending,
     /// Each second, for the summary.
-    pub timeline: Vec<Second>,
+    pub timeline: Timeline,
     /// When sending was stopped before the plan's end.
     pub stopped_at: Option<Timestamp>,
     /// The rate was changed while it ran.
@@ -154,6 +152,7 @@ pub async fn drive(
     words: &Words<'_>,
     progress: &mut Progress,
     ndjson: Option<&mut Lines>,
+    timeline: Timeline,
     door: Option<Door>,
 ) -> std::io::Result<Driven> {
     let mut interrupts = signal(SignalKind::interrupt())?;
@@ -167,8 +166,7 @@ pub async fn drive(
         None => (None, None),
     };
     let held = orders.is_some();
-    let driven =
-        Driven { ending: Ending::Completed, timeline: Vec::new(), stopped_at: None, rate_changed: false };
+    let driven = Driven { ending: Ending::Completed, timeline, stopped_at: None, rate_changed: false };
     let mut wheel = Driver {
         run,
         words,
@@ -300,8 +298,7 @@ impl Driver<'_> {
                 self.stream(&second);
             }
             self.show(&second);
-            let keep = second.index < HISTOGRAM_SECONDS;
-            self.driven.timeline.push(report::second(second.index, &second.totals, second.gauges, keep));
+            self.driven.timeline.push(second.index, &second.totals, second.gauges);
             self.run.recycle(second);
         }
     }
@@ -399,10 +396,14 @@ mod tests {
             color: Color::Never,
             control: None,
         };
-        let mut run = Run::new(Vec::new(), measure::Shape::default(), Some(profile));
+        let mut run = Run::new(Vec::new(), measure::Shape::default(), Some(profile), NANOS_PER_SECOND);
         let mut progress = Progress::new(&outputs);
-        let results =
-            Driven { ending: Ending::Completed, timeline: Vec::new(), stopped_at: None, rate_changed: false };
+        let results = Driven {
+            ending: Ending::Completed,
+            timeline: Timeline::default(),
+            stopped_at: None,
+            rate_changed: false,
+        };
         let mut driver = Driver {
             run: &mut run,
             words: &words,

@@ -28,3 +28,4 @@ pub mod run;
 pub mod shard;
 pub mod sizing;
 pub mod standalone;
+pub mod timeline;

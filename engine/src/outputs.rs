@@ -26,32 +26,39 @@ pub struct OutputError {
 /// # Errors
 /// The document is not there, and no half of it either.
 pub fn write(sink: &Sink, text: &str) -> Result<(), OutputError> {
+    write_by(sink, |out| out.write_all(text.as_bytes()))
+}
+
+/// Writes a whole document that `body` writes piece by piece.
+///
+/// # Errors
+/// The document is not there, and no half of it either.
+pub fn write_by(sink: &Sink, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), OutputError> {
     match sink {
         Sink::Stdout => {
             let mut stdout = io::stdout().lock();
-            stdout
-                .write_all(text.as_bytes())
+            body(&mut stdout)
                 .and_then(|()| stdout.write_all(b"\n"))
                 .and_then(|()| stdout.flush())
                 .map_err(|source| OutputError { place: "standard output".to_owned(), source })
         }
         Sink::File(path) => {
-            write_file(path, text).map_err(|source| OutputError { place: path.display().to_string(), source })
+            write_file(path, body).map_err(|source| OutputError { place: path.display().to_string(), source })
         }
     }
 }
 
-fn write_file(path: &Path, text: &str) -> io::Result<()> {
+fn write_file(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         let mut device = OpenOptions::new().write(true).open(path)?;
-        device.write_all(text.as_bytes())?;
+        body(&mut device)?;
         device.write_all(b"\n")?;
         return device.flush();
     }
     let temporary = temporary_name(path);
     let written = (|| {
         let mut file = File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
+        body(&mut file)?;
         file.write_all(b"\n")?;
         file.sync_all()?;
         fs::rename(&temporary, path)

@@ -73,13 +73,14 @@ pub struct Run {
 }
 
 impl Run {
-    /// Takes charge of launched shards. `profile` is the open model's, with the warm-up in front.
-    pub fn new(workers: Vec<Worker>, shape: Shape, profile: Option<Arc<Profile>>) -> Self {
+    /// Takes charge of launched shards. `profile` is the open model's, with the warm-up in front; `timeout_ns` is as long
+    /// as a latency gets.
+    pub fn new(workers: Vec<Worker>, shape: Shape, profile: Option<Arc<Profile>>, timeout_ns: u64) -> Self {
         let shards = workers.len();
         Self {
             cores: workers.iter().map(|worker| worker.core).collect(),
             workers: workers.into_iter().map(Some).collect(),
-            collector: Collector::new(shards, shape),
+            collector: Collector::new(shards, shape, timeout_ns),
             profile,
             ready: 0,
             warm_connections: 0,

@@ -28,6 +28,7 @@ use crate::prepare::{PrepareError, Prepared, prepare, shard_count};
 use crate::progress::{Progress, style, tell};
 use crate::run::Run;
 use crate::sizing::{SizingError, size};
+use crate::timeline::Timeline;
 
 /// Why a run did not begin.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +126,7 @@ fn carry_out(
     announce(&stage, &mut progress);
     keep_off_the_shards(&stage);
     let workers = launch(stage.decision.driver, &stage.division.engine, shards)?;
-    let mut run = Run::new(workers, Shape::requests(names.len()), profile);
+    let mut run = Run::new(workers, Shape::requests(names.len()), profile, stage.plan.timeout_ns);
     let target = format!("{} {}", stage.plan.request.method.as_str(), stage.url);
     let driver = stage.decision.driver.to_string();
     let words = Words {
@@ -291,7 +292,8 @@ fn drive_to_end(
             None => None,
         };
         let (guard, door) = door.map_or((None, None), |(guard, door)| (Some(guard), Some(door)));
-        let driven = drive(run, words, progress, ndjson, door).await.map_err(RunError::System);
+        let timeline = Timeline::new(outputs.json.as_ref());
+        let driven = drive(run, words, progress, ndjson, timeline, door).await.map_err(RunError::System);
         if let Some(guard) = guard {
             guard.close().await;
         }
@@ -305,13 +307,14 @@ fn drive_to_end(
 
 fn conclude(
     run: &Run,
-    driven: Driven,
+    mut driven: Driven,
     story: &Story<'_>,
     thresholds: &[verdict::Threshold],
     outputs: &Outputs,
     ndjson: Option<Lines>,
 ) -> ExitCode {
-    let facts = facts_of(story, run, &driven);
+    let mut facts = facts_of(story, run, &driven);
+    facts.environment.notes.extend(driven.timeline.note());
     let totals = run.collector().totals();
     let mut judged = judge(
         &Facts {
@@ -329,14 +332,25 @@ fn conclude(
     if let Some(lines) = ndjson {
         settle(lines.close(), outputs.ndjson.as_ref(), &mut files, &mut judged);
     }
-    let summary = Summary::new(&facts, totals, driven.timeline, &judged);
+    let summary = Summary::new(&facts, totals, Vec::new(), &judged);
     if let Some(sink) = &outputs.json {
-        settle(outputs::write(sink, &summary.to_json()), Some(sink), &mut files, &mut judged);
+        let written = write_summary(sink, &summary, &mut driven.timeline);
+        settle(written, Some(sink), &mut files, &mut judged);
     }
     // What could not be written is part of the verdict that people read.
     let summary = Summary { verdict: (&judged).into(), ..summary };
     print_summary(&summary, &files, outputs, &mut judged);
     judged.exit_code
+}
+
+/// The whole document, of which only one second at a time is in memory.
+fn write_summary(sink: &Sink, summary: &Summary, timeline: &mut Timeline) -> Result<(), OutputError> {
+    let around = summary.around_timeline(timeline.seconds());
+    outputs::write_by(sink, |out| {
+        out.write_all(around.before.as_bytes())?;
+        timeline.write_to(out)?;
+        out.write_all(around.behind.as_bytes())
+    })
 }
 
 /// `count` in `seconds`, as millionths per second.

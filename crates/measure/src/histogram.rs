@@ -8,7 +8,7 @@
 //! which keeps the merge total, associative and commutative, with the empty histogram as identity; quantiles never
 //! decrease with the quantile and never leave [least, greatest].
 
-use crate::layout::{BUCKET_COUNT, highest_of, index_of, lowest_of};
+use crate::layout::{self, BUCKET_COUNT, highest_of, index_of, lowest_of};
 use crate::{IntervalHistogram, MeasureError};
 
 /// Counts of any number of intervals.
@@ -113,6 +113,13 @@ impl Histogram {
             histogram.max_ns = exact.max_ns;
         }
         Ok(histogram)
+    }
+
+    /// Takes the memory of all values up to `longest_ns` now, while it is empty; larger ones take theirs when they come.
+    pub fn populate(&mut self, longest_ns: u64) {
+        if self.is_empty() {
+            layout::populate(&mut self.buckets, longest_ns);
+        }
     }
 
     /// Counts one value.

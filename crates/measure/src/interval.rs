@@ -6,7 +6,7 @@
 //! Invariants: no bucket outside the one of the least to the one of the greatest value is occupied, so that
 //! draining and clearing touch only what recording touched; nothing allocates after `new`.
 
-use crate::layout::{BUCKET_COUNT, index_of};
+use crate::layout::{self, BUCKET_COUNT, index_of};
 
 /// Counts of one interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,13 @@ impl IntervalHistogram {
             sum_ns: 0,
             min_ns: u64::MAX,
             max_ns: 0,
+        }
+    }
+
+    /// Takes the memory of all values up to `longest_ns` now, while it is empty; larger ones take theirs when they come.
+    pub fn populate(&mut self, longest_ns: u64) {
+        if self.is_empty() {
+            layout::populate(&mut self.buckets, longest_ns);
         }
     }
 

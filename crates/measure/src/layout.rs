@@ -7,6 +7,8 @@
 //! bucket is never wider than 1/1,024 of the values in it. Values above [`HIGHEST_NS`] share the last bucket.
 //! Invariant: the index never decreases with the value.
 
+use std::hint::black_box;
+
 /// Significant decimal digits that the layout keeps.
 pub(crate) const SIGNIFICANT_DIGITS: u32 = 3;
 /// Lowest value that the layout tells from zero.
@@ -28,6 +30,20 @@ pub(crate) const fn index_of(value_ns: u64) -> usize {
     let value = if value_ns > HIGHEST_NS { HIGHEST_NS } else { value_ns };
     let shift = u64::BITS - (HALF_BITS + 1) - (value | UNIT_MASK).leading_zeros();
     ((shift as usize) << HALF_BITS) + (value >> shift) as usize
+}
+
+/// Bytes of the smallest page of memory in use; where pages are larger, some are written twice.
+const PAGE_BYTES: usize = 4_096;
+
+/// Writes to every page of the buckets up to the one of `longest_ns`, which must be empty. Memory that was never written
+/// is none yet: it would be taken when the first such value comes, on the hot path and in the midst of a run.
+pub(crate) fn populate<Count: Default>(buckets: &mut [Count], longest_ns: u64) {
+    let step = (PAGE_BYTES / size_of::<Count>()).max(1);
+    let end = (index_of(longest_ns) + step).min(buckets.len());
+    for bucket in buckets[..end].iter_mut().step_by(step) {
+        // The compiler knows that the memory is zero, and must not leave the writing out.
+        *black_box(bucket) = Count::default();
+    }
 }
 
 /// Lowest value that the bucket `index` counts.

@@ -25,6 +25,11 @@ impl Recorder {
         Self { open }
     }
 
+    /// Takes the memory of all values up to `longest_ns` now, so that recording them into the open snapshot needs no more.
+    pub fn populate(&mut self, longest_ns: u64) {
+        self.open.populate(longest_ns);
+    }
+
     /// Stamps the open and all later snapshots with a run and the epoch of a lease.
     pub fn set_run(&mut self, run: u128, epoch: u32) {
         self.open.run = run;

@@ -124,6 +124,20 @@ impl Snapshot {
         }
     }
 
+    /// Takes the memory of all values up to `longest_ns` now, so that recording them needs no more.
+    pub fn populate(&mut self, longest_ns: u64) {
+        for histogram in self.histograms_mut() {
+            histogram.populate(longest_ns);
+        }
+        let names =
+            self.names.iter_mut().flat_map(|name| [&mut name.ok, &mut name.failed, &mut name.service]);
+        let workloads = self.workloads.iter_mut().flat_map(|one| [&mut one.completed, &mut one.failed]);
+        let groups = self.groups.iter_mut().flat_map(|group| [&mut group.duration, &mut group.busy]);
+        for histogram in names.chain(workloads).chain(groups) {
+            histogram.populate(longest_ns);
+        }
+    }
+
     /// Forgets the measurements and keeps the memory.
     pub fn clear(&mut self) {
         self.counters = Counters::default();

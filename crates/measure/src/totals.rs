@@ -91,6 +91,33 @@ impl Totals {
         totals
     }
 
+    /// Empty sums with room for a plan of this shape and for the shards below `shards` of engine `node`, with the memory
+    /// of all values up to `longest_ns` taken now.
+    pub fn populated(shape: Shape, node: u32, shards: u32, longest_ns: u64) -> Self {
+        let mut totals = Self::new(shape);
+        for shard in 0..shards {
+            totals.shard_mut(node, shard).lag.populate(longest_ns);
+        }
+        let kinds = [
+            &mut totals.lag,
+            &mut totals.queue,
+            &mut totals.connect,
+            &mut totals.tls,
+            &mut totals.first_byte,
+        ];
+        for histogram in kinds {
+            histogram.populate(longest_ns);
+        }
+        let names =
+            totals.names.iter_mut().flat_map(|name| [&mut name.ok, &mut name.failed, &mut name.service]);
+        let workloads = totals.workloads.iter_mut().flat_map(|one| [&mut one.completed, &mut one.failed]);
+        let groups = totals.groups.iter_mut().flat_map(|group| [&mut group.duration, &mut group.busy]);
+        for histogram in names.chain(workloads).chain(groups) {
+            histogram.populate(longest_ns);
+        }
+        totals
+    }
+
     /// Adds one snapshot.
     pub fn absorb(&mut self, snapshot: &Snapshot) {
         self.make_room(snapshot.shape());

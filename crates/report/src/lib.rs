@@ -19,6 +19,7 @@ mod merge;
 mod schema;
 mod summary;
 mod text;
+mod timeline;
 
 pub use build::{RunFacts, second};
 pub use interval::{INTERVAL_SCHEMA, Interval, IntervalFacts};
@@ -31,6 +32,7 @@ pub use summary::{
     Verdict, Warmup,
 };
 pub use text::{Live, Style, live_lines, progress_line, sanitized, terminal_summary};
+pub use timeline::{Around, timeline_text};
 
 /// Why documents could not be read or merged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,7 @@
 mod runs;
 
 use measure::{Shape, Totals};
-use report::{Interval, IntervalFacts, MergeError, SCHEMA_NAMES, Summary, schema};
+use report::{Interval, IntervalFacts, MergeError, SCHEMA_NAMES, Summary, schema, timeline_text};
 use runs::{assert_golden, measured, outcomes, summary};
 use serde_json::Value;
 
@@ -85,6 +85,25 @@ fn golden_documents_validate_and_read_back() {
     let value: Value = serde_json::from_str(&line).expect("JSON");
     assert_valid("interval", &value);
     assert_eq!(serde_json::from_str::<Interval>(&line).expect("an interval").to_line(), line);
+}
+
+#[test]
+fn a_summary_in_pieces_is_the_summary() {
+    let mut summary = golden_summary();
+    // Texts that look like the timeline's place are none of it.
+    summary.tags.insert("timeline".to_owned(), "\n  \"timeline\": []".to_owned());
+    let whole = summary.to_json();
+    let seconds = std::mem::take(&mut summary.timeline);
+    assert!(seconds.len() > 1);
+    let around = summary.around_timeline(seconds.len() as u64);
+    let mut pieces = around.before;
+    for (place, second) in seconds.iter().enumerate() {
+        pieces.push_str(&timeline_text(second, place == 0));
+    }
+    pieces.push_str(&around.behind);
+    assert_eq!(pieces, whole);
+    let empty = summary.around_timeline(0);
+    assert_eq!(empty.before + &empty.behind, summary.to_json());
 }
 
 #[test]

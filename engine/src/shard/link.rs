@@ -65,6 +65,8 @@ pub struct Link {
     commands: Consumer<Command>,
     reports: Producer<Report>,
     spares: Consumer<Box<Snapshot>>,
+    /// Spares that were never used.
+    fresh: Vec<Box<Snapshot>>,
 }
 
 /// The control thread's end.
@@ -80,11 +82,9 @@ pub fn pair(shape: Shape) -> (Link, Control) {
     let (command_in, command_out) = RingBuffer::new(CAPACITY);
     let (report_in, report_out) = RingBuffer::new(CAPACITY);
     let (spare_in, spare_out) = RingBuffer::new(CAPACITY);
-    let mut control = Control { commands: command_in, reports: report_out, spares: spare_in };
-    for _ in 0..SPARES {
-        control.give_back(Box::new(Snapshot::new(shape)));
-    }
-    (Link { commands: command_out, reports: report_in, spares: spare_out }, control)
+    let control = Control { commands: command_in, reports: report_out, spares: spare_in };
+    let fresh = (0..SPARES).map(|_| Box::new(Snapshot::new(shape))).collect();
+    (Link { commands: command_out, reports: report_in, spares: spare_out, fresh }, control)
 }
 
 impl Link {
@@ -92,8 +92,17 @@ impl Link {
         self.commands.pop().ok()
     }
 
+    /// Takes the memory of the spares now, on the thread that calls, which should be the shard's: memory lies near the
+    /// core that first writes to it.
+    pub(super) fn populate(&mut self, longest_ns: u64) {
+        for snapshot in &mut self.fresh {
+            snapshot.populate(longest_ns);
+        }
+    }
+
+    /// An empty snapshot: one that came back, which is still in the processor's cache, before one never used.
     pub(super) fn spare(&mut self) -> Option<Box<Snapshot>> {
-        self.spares.pop().ok()
+        self.spares.pop().ok().or_else(|| self.fresh.pop())
     }
 
     pub(super) fn report(&mut self, report: Report) {

@@ -163,7 +163,7 @@ impl<I: Io> Shard<I> {
     ///
     /// # Panics
     /// When there are 256 lengths of timeout or more.
-    pub fn new(mut io: I, settings: Settings, workloads: Vec<Workload>, link: Link) -> Self {
+    pub fn new(mut io: I, settings: Settings, workloads: Vec<Workload>, mut link: Link) -> Self {
         let limits = settings.driver_limits();
         let mut timeouts_ns: Vec<u64> = settings.requests.iter().map(|request| request.timeout_ns).collect();
         timeouts_ns.sort_unstable();
@@ -182,11 +182,16 @@ impl<I: Io> Shard<I> {
         let connections = (0..limits.connections)
             .map(|index| Connection::vacant(index, settings.response_limits))
             .collect();
+        let longest_ns = timeouts_ns.last().copied().unwrap_or(0);
         let recorder = |warmup| {
             let mut recorder = Recorder::new(settings.node, settings.shard, settings.shape);
             recorder.set_warmup(warmup);
+            if !warmup || settings.warmup_ns > 0 {
+                recorder.populate(longest_ns);
+            }
             recorder
         };
+        link.populate(longest_ns);
         Self {
             connections,
             targets: settings
