@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::build::{cpu_us_per_request, rate, throughput};
 use crate::{
     Environment, Generator, Io, Link, MaxLag, MergeError, Part, PlanEcho, Run, SUMMARY_SCHEMA, Shard, Share,
-    Summary, Target,
+    Summary, Target, sanitized,
 };
 
 /// Joins values that differ between parts.
@@ -103,8 +103,8 @@ fn is_partial(share: Option<Share>) -> bool {
 
 fn part_text(part: &Part) -> String {
     match part.share {
-        Some(share) => format!("share {}/{} of run {}", share.index, share.of, part.id),
-        None => format!("run {} of {}", part.id, part.started_at),
+        Some(share) => format!("share {}/{} of run {}", share.index, share.of, sanitized(&part.id)),
+        None => format!("run {} of {}", sanitized(&part.id), sanitized(&part.started_at)),
     }
 }
 

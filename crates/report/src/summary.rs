@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Latencies, LatencyEntry, MergeError, SecondLatency};
+use crate::{Latencies, LatencyEntry, MergeError, SecondLatency, sanitized};
 
 /// The name and number of the summary document.
 pub const SUMMARY_SCHEMA: &str = "openloop.summary/1";
@@ -445,7 +445,9 @@ impl Summary {
         struct Named {
             schema: String,
         }
-        let unreadable = |error: serde_json::Error| MergeError::Unreadable { reason: error.to_string() };
+        // The reason may quote the document.
+        let unreadable =
+            |error: serde_json::Error| MergeError::Unreadable { reason: sanitized(&error.to_string()) };
         let named: Named = serde_json::from_str(text).map_err(unreadable)?;
         if named.schema != SUMMARY_SCHEMA {
             return Err(MergeError::Schema { found: named.schema });

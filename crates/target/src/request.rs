@@ -11,7 +11,8 @@
 //!   Head ──chunked──► Size ─► Data ─► DataEnd ─► Size … ─► Trailers ──► request
 //! ```
 //!
-//! Invariant: the events do not depend on how the bytes were cut into slices. Memory held for a connection is at
+//! Invariant: the events do not depend on how the bytes were cut into slices; a wrong head is refused at its end at the
+//! latest, earlier where the fault came in its first slice. Memory held for a connection is at
 //! most [`HEAD_LIMIT`] bytes, and none between requests.
 
 mod fields;

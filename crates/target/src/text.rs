@@ -193,7 +193,7 @@ pub fn parse_stall(text: &str) -> Result<Stall, ParseError> {
         };
         let (length_ns, period_ns) = (duration(length.trim())?, duration(period.trim())?);
         if length_ns == 0 || length_ns >= period_ns {
-            let what = format!("a stall of {length} in every {period} never ends, or never begins");
+            let what = format!("a stall of {length:?} in every {period:?} never ends, or never begins");
             return problem(what, "make the stall longer than 0 and shorter than its period");
         }
         let (origin, offset) = match offset.map(str::trim) {

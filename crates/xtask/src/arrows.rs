@@ -43,7 +43,7 @@ pub(crate) const ANYTHING: &[&str] = &["*"];
 /// Foreign packages and the only packages of ours that may use them directly.
 pub(crate) const FENCED: &[(&str, &[&str])] = &[
     ("io-uring", &["uring", "perf"]),
-    ("rustls", &["tls", "target", "testkit"]),
+    ("rustls", &["tls", "target", "testkit", "fuzz"]),
     ("monoio", &["perf"]),
     ("glommio", &["perf"]),
     ("libc", &["uring", "perf"]),

@@ -1,6 +1,8 @@
 //! The commands that run other programs, one after another, and stop at the first that fails.
 
-use std::process::Command;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// What tests start for real. Debian's package, and the program by which its presence is known.
 const SERVERS: &[(&str, &str)] = &[
@@ -51,6 +53,12 @@ const SUITES: &[&str] = &["long", "truth", "connections", "torture", "bulk", "ho
 
 /// Runs the tests of the long home, or of one suite of it; more words pick tests.
 pub(crate) fn long(arguments: &[String]) -> Result<(), String> {
+    match arguments.first().map(String::as_str) {
+        // By name only: two hours, and they write to the working tree.
+        Some("fuzz") => return crate::fuzz::run(&arguments[1..]),
+        Some("coverage") => return crate::fuzz::print_coverage(&arguments[1..]),
+        _ => {}
+    }
     set_up(&[SERVERS, TOOLS].concat())?;
     cargo(&["build", "--locked", "--release", "-p", "engine"])?;
     if matches!(arguments.first().map(String::as_str), None | Some("torture")) {
@@ -69,7 +77,7 @@ pub(crate) fn long(arguments: &[String]) -> Result<(), String> {
 }
 
 /// Installs what tests start, where it is missing.
-fn set_up(packages: &[(&str, &str)]) -> Result<(), String> {
+pub(crate) fn set_up(packages: &[(&str, &str)]) -> Result<(), String> {
     let missing: Vec<&str> =
         packages.iter().filter(|(_, program)| !is_present(program)).map(|(package, _)| *package).collect();
     if missing.is_empty() {
@@ -104,8 +112,30 @@ fn cargo(arguments: &[&str]) -> Result<(), String> {
 }
 
 fn program(name: &str, arguments: &[&str]) -> Result<(), String> {
-    println!("xtask: {} {}", if name == env!("CARGO") { "cargo" } else { name }, arguments.join(" "));
-    let status =
-        Command::new(name).args(arguments).status().map_err(|error| format!("cannot run {name}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{name} {} failed: {status}", arguments.join(" "))) }
+    finish(Command::new(name).args(arguments))
+}
+
+/// Runs cargo in a folder, with variables of its own.
+pub(crate) fn cargo_in(
+    folder: &Path,
+    arguments: &[&str],
+    variables: &[(&str, &OsStr)],
+) -> Result<(), String> {
+    finish(
+        Command::new(env!("CARGO"))
+            .args(arguments)
+            .current_dir(folder)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null()),
+    )
+}
+
+fn finish(command: &mut Command) -> Result<(), String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let name = if name == env!("CARGO") { "cargo".to_owned() } else { name };
+    let words: Vec<String> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+    let shown = format!("{name} {}", words.join(" "));
+    println!("xtask: {shown}");
+    let status = command.status().map_err(|error| format!("cannot run {name}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{shown} failed: {status}")) }
 }

@@ -9,6 +9,7 @@
 //! and is told how many; nothing a client does holds the run up.
 
 mod messages;
+pub mod request;
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -23,7 +24,8 @@ use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::drive::{Door, OrderWithReply};
-use messages::{Asked, Request, ended, interval, lost, refused, reply};
+use messages::{ended, interval, lost, refused, reply};
+use request::{Asked, Request};
 
 pub use messages::SCHEMA;
 

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod http;
 pub mod machine;
 pub mod memory;
+pub mod namespaces;
 pub mod process;
 pub mod target;
 pub mod waiting;

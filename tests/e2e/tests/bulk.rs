@@ -15,6 +15,7 @@ use std::process::Command;
 
 use e2e::document::{items, parse};
 use e2e::machine::alone;
+use e2e::namespaces::{Namespaces, run};
 use e2e::process::{Process, program};
 use e2e::waiting::SOON;
 use e2e::{Engine, Target, count, number};
@@ -27,53 +28,20 @@ const ROUNDS: usize = 3;
 /// The share of iperf3's goodput that the engine must reach.
 const SHARE_MIN: f64 = 0.99;
 
-/// Two namespaces with a wire between them. Dropping it removes them.
-struct Wire {
-    name: String,
-}
-
-fn run(line: &str) {
-    let mut words = line.split_whitespace();
-    let program = program(&[words.next().expect("a program")]);
-    let output = Command::new(program).args(words).output().expect("it can be started");
-    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-impl Wire {
-    /// A wire that carries at most `cap` (in the words of tc) each way.
-    fn new(cap: Option<&str>) -> Self {
-        let wire = Self { name: format!("openloop-bulk-{}", std::process::id()) };
-        let name = &wire.name;
-        for part in ["a", "b"] {
-            run(&format!("ip netns add {name}-{part}"));
-            run(&format!("ip -n {name}-{part} link set lo up"));
-            // BBR would space packets out below the cap.
-            run(&format!("ip netns exec {name}-{part} sysctl -qw net.ipv4.tcp_congestion_control=cubic"));
-        }
-        run(&format!("ip link add wire netns {name}-a type veth peer name wire netns {name}-b"));
-        for (part, address) in [("a", NEAR), ("b", FAR)] {
-            run(&format!("ip -n {name}-{part} addr add {address}/24 dev wire"));
-            run(&format!("ip -n {name}-{part} link set wire up"));
-            if let Some(cap) = cap {
-                let bucket = format!("root tbf rate {cap} burst 1m latency 5ms");
-                run(&format!("ip netns exec {name}-{part} tc qdisc replace dev wire {bucket}"));
-            }
-        }
-        wire
-    }
-
-    /// Words that start a program in a namespace.
-    fn within(&self, part: &str) -> Vec<String> {
-        ["ip", "netns", "exec", &format!("{}-{part}", self.name)].map(str::to_owned).to_vec()
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        for part in ["a", "b"] {
-            let _ = Command::new("ip").args(["netns", "del", &format!("{}-{part}", self.name)]).status();
+/// Two namespaces with a wire between them, which carries at most `cap` (in the words of tc) each way.
+fn wire(cap: Option<&str>) -> Namespaces {
+    let wire = Namespaces::new("openloop-bulk", &["a", "b"]);
+    let (near, far) = (wire.of("a"), wire.of("b"));
+    run(&format!("ip link add wire netns {near} type veth peer name wire netns {far}"));
+    for (name, address) in [(near, NEAR), (far, FAR)] {
+        run(&format!("ip -n {name} addr add {address}/24 dev wire"));
+        run(&format!("ip -n {name} link set wire up"));
+        if let Some(cap) = cap {
+            let bucket = format!("root tbf rate {cap} burst 1m latency 5ms");
+            run(&format!("ip netns exec {name} tc qdisc replace dev wire {bucket}"));
         }
     }
+    wire
 }
 
 /// What one run reached, and what it cost the client.
@@ -83,7 +51,7 @@ struct Figures {
     cpu_percent: f64,
 }
 
-fn by_iperf(wire: &Wire, is_upload: bool) -> Figures {
+fn by_iperf(wire: &Namespaces, is_upload: bool) -> Figures {
     let start = |part: &str, line: &str| {
         let words = wire.within(part);
         let mut command = Command::new(program(&["ip"]));
@@ -105,7 +73,7 @@ fn by_iperf(wire: &Wire, is_upload: bool) -> Figures {
 }
 
 /// `load` says how much: users, or a bandwidth.
-fn by_engine(wire: &Wire, is_upload: bool, driver: &str, load: &str) -> Figures {
+fn by_engine(wire: &Namespaces, is_upload: bool, driver: &str, load: &str) -> Figures {
     let (target_flags, flags, field) = if is_upload {
         ("target", "--body-size 1MiB", "/bytes_sent")
     } else {
@@ -135,15 +103,15 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Fills the wire both ways; whoever falls short, in words.
 fn fill(cap: Option<&str>) -> Vec<String> {
-    let wire = Wire::new(cap);
+    let spaces = wire(cap);
     let name = cap.unwrap_or("no cap");
     let mut short = Vec::new();
     for (way, is_upload) in [("download", false), ("upload", true)] {
         let mut runs: [Vec<Figures>; 3] = Default::default();
         for _ in 0..ROUNDS {
-            runs[0].push(by_iperf(&wire, is_upload));
-            runs[1].push(by_engine(&wire, is_upload, "uring", "--users 4"));
-            runs[2].push(by_engine(&wire, is_upload, "epoll", "--users 4"));
+            runs[0].push(by_iperf(&spaces, is_upload));
+            runs[1].push(by_engine(&spaces, is_upload, "uring", "--users 4"));
+            runs[2].push(by_engine(&spaces, is_upload, "epoll", "--users 4"));
         }
         let goodput = |runs: &[Figures]| median(runs.iter().map(|run| run.gigabits).collect());
         let cpu = |runs: &[Figures]| median(runs.iter().map(|run| run.cpu_percent).collect());
@@ -177,11 +145,11 @@ fn a_bandwidth_that_was_asked_for_is_reached() {
     let _hold = alone();
     let mut off = Vec::new();
     for (cap, asked) in [("1gbit", 0.94), ("10gbit", 9.4)] {
-        let wire = Wire::new(Some(cap));
+        let spaces = wire(Some(cap));
         for (way, is_upload) in [("download", false), ("upload", true)] {
             for driver in ["uring", "epoll"] {
                 let load = format!("--gbit {asked} --connections 16");
-                let runs = (0..ROUNDS).map(|_| by_engine(&wire, is_upload, driver, &load).gigabits);
+                let runs = (0..ROUNDS).map(|_| by_engine(&spaces, is_upload, driver, &load).gigabits);
                 let reached = median(runs.collect());
                 let line = format!("{cap:>8} {way:<9} {driver:<6} asked {asked} reached {reached:.3} Gbit/s");
                 println!("{line}");

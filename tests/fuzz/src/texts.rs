@@ -93,10 +93,14 @@ fn accepted<T>(result: Result<T, PlanError>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
         Err(error) => {
-            let text = error.to_string();
-            assert!(!text.is_empty());
-            assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text:?}");
+            assert_fit_for_a_terminal(&error.to_string());
             None
         }
     }
+}
+
+/// A message says something, and nothing that a terminal would obey.
+pub(crate) fn assert_fit_for_a_terminal(text: &str) {
+    assert!(!text.is_empty());
+    assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text:?}");
 }

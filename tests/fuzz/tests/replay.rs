@@ -3,28 +3,63 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// A file of a corpus has so many bytes at most, and a corpus so many files: it is replayed with every change.
+const BYTES_MAX: usize = 8 << 10;
+const FILES: std::ops::RangeInclusive<usize> = 5..=500;
+
+/// A test for each target, by its name, so that `cargo xtask long coverage` can tell them apart.
+macro_rules! replays {
+    ($($name:ident)*) => {
+        const REPLAYED: &[&str] = &[$(stringify!($name)),*];
+        $(#[test]
+        fn $name() {
+            replay(stringify!($name));
+        })*
+    };
+}
+
+replays! {
+    control_request
+    feeder_csv
+    feeder_jsonl
+    http1_request
+    http1_response
+    measure_histogram
+    plan_request
+    plan_texts
+    report_merge
+    scenario_condition
+    scenario_cookies
+    scenario_json_path
+    scenario_template
+    target_request
+    target_texts
+    tls_pem
+    tls_session
+    verdict_threshold
+}
+
 fn corpora() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
 }
 
-#[test]
-fn corpora_pass() {
-    for (name, target) in fuzz::TARGETS {
-        let mut count = 0;
-        for entry in fs::read_dir(corpora().join(name)).unwrap() {
-            let path = entry.unwrap().path();
-            let input = fs::read(&path).unwrap();
-            assert!(input.len() <= 8 << 10, "{} is no small file", path.display());
-            // Shown only if the target panics.
-            println!("{}", path.display());
-            target(&input);
-            count += 1;
-        }
-        assert!(count >= 5, "the corpus of {name} has {count} files only");
+#[expect(clippy::print_stdout, reason = "shown only if the target panics")]
+fn replay(name: &str) {
+    let (_, target) =
+        fuzz::TARGETS.iter().find(|(known, _)| *known == name).expect("every target has a name");
+    let mut count = 0;
+    for entry in fs::read_dir(corpora().join(name)).expect("every target has a corpus") {
+        let path = entry.expect("the folder can be read").path();
+        let input = fs::read(&path).expect("the file can be read");
+        assert!(input.len() <= BYTES_MAX, "{} is no small file", path.display());
+        println!("{}", path.display());
+        target(&input);
+        count += 1;
     }
+    assert!(FILES.contains(&count), "the corpus of {name} has {count} files");
 }
 
-/// Neither a corpus without a target nor a target that cargo-fuzz does not know.
+/// Neither a corpus without a target, nor a target that cargo-fuzz or the replay does not know.
 #[test]
 fn corpora_and_targets_match() {
     let names = |directory: PathBuf| -> Vec<String> {
@@ -35,7 +70,8 @@ fn corpora_and_targets_match() {
         names.sort();
         names
     };
-    let targets: Vec<String> = fuzz::TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let targets: Vec<&str> = fuzz::TARGETS.iter().map(|(name, _)| *name).collect();
     assert_eq!(names(corpora()), targets);
     assert_eq!(names(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets")), targets);
+    assert_eq!(REPLAYED, targets);
 }

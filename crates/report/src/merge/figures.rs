@@ -6,7 +6,7 @@ use measure::{Histogram, MeasureError};
 
 use crate::{
     Audit, Bytes, Connections, Latencies, LatencyEntry, MergeError, Name, NameLatencies, Second, Summary,
-    Warmup,
+    Warmup, sanitized,
 };
 
 pub(super) fn audit(summaries: &[Summary]) -> Audit {
@@ -158,7 +158,7 @@ fn entry<'a>(
 }
 
 pub(super) fn damaged(summary: &Summary, place: &str, source: MeasureError) -> MergeError {
-    MergeError::Histogram { run: summary.run.id.clone(), place: place.to_owned(), source }
+    MergeError::Histogram { run: sanitized(&summary.run.id), place: place.to_owned(), source }
 }
 
 pub(super) fn sum_maps<'a>(maps: impl Iterator<Item = &'a BTreeMap<String, u64>>) -> BTreeMap<String, u64> {

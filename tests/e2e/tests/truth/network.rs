@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use e2e::engine::Engine;
 use e2e::machine::alone;
+use e2e::namespaces::{Namespaces, run};
 use e2e::process::{Process, program};
 use e2e::waiting::{SOON, monotonic_ns, pause, wall_ns};
 use rustix::process::Signal;
@@ -29,71 +30,49 @@ use crate::plan::{due, flags, level};
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 2, 1);
 
-/// Three namespaces in a row. Dropping it removes them.
+/// Three namespaces in a row.
 struct Network {
-    name: String,
-}
-
-fn run(line: &str) {
-    let mut words = line.split_whitespace();
-    let program = program(&[words.next().expect("a program")]);
-    let output = Command::new(program).args(words).output().expect("it can be started");
-    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    spaces: Namespaces,
 }
 
 impl Network {
     fn new() -> Self {
-        let name = format!("openloop-{}", std::process::id());
-        let network = Self { name: name.clone() };
-        for part in ["c", "r", "s"] {
-            run(&format!("ip netns add {name}-{part}"));
-            run(&format!("ip -n {name}-{part} link set lo up"));
-            // Delays of our own making only: BBR would space packets out.
-            run(&format!("ip netns exec {name}-{part} sysctl -qw net.ipv4.tcp_congestion_control=cubic"));
-        }
+        let spaces = Namespaces::new("openloop", &["c", "r", "s"]);
+        let router = spaces.of("r");
         for (part, net, far) in [("c", 1, "toc"), ("s", 2, "tos")] {
-            run(&format!("ip link add wire netns {name}-{part} type veth peer name {far} netns {name}-r"));
-            run(&format!("ip -n {name}-{part} addr add 10.77.{net}.1/24 dev wire"));
-            run(&format!("ip -n {name}-r addr add 10.77.{net}.2/24 dev {far}"));
-            run(&format!("ip -n {name}-{part} link set wire up"));
-            run(&format!("ip -n {name}-r link set {far} up"));
-            run(&format!("ip -n {name}-{part} route add default via 10.77.{net}.2"));
+            let name = spaces.of(part);
+            run(&format!("ip link add wire netns {name} type veth peer name {far} netns {router}"));
+            run(&format!("ip -n {name} addr add 10.77.{net}.1/24 dev wire"));
+            run(&format!("ip -n {router} addr add 10.77.{net}.2/24 dev {far}"));
+            run(&format!("ip -n {name} link set wire up"));
+            run(&format!("ip -n {router} link set {far} up"));
+            run(&format!("ip -n {name} route add default via 10.77.{net}.2"));
         }
-        run(&format!("ip netns exec {name}-r sysctl -qw net.ipv4.ip_forward=1"));
-        network
+        run(&format!("ip netns exec {router} sysctl -qw net.ipv4.ip_forward=1"));
+        Self { spaces }
     }
 
     /// Words that start a program in a namespace.
     fn within(&self, part: &str) -> Vec<String> {
-        ["ip", "netns", "exec", &format!("{}-{part}", self.name)].map(str::to_owned).to_vec()
+        self.spaces.within(part)
     }
 
     /// Has the router drop 1 % of all packets, at random, both ways.
     fn lose(&self) {
-        let name = &self.name;
-        run(&format!("ip netns exec {name}-r nft add table ip lossy"));
+        let router = self.spaces.of("r");
+        run(&format!("ip netns exec {router} nft add table ip lossy"));
         run(&format!(
-            "ip netns exec {name}-r nft add chain ip lossy way {{ type filter hook forward priority 0 ; }}"
+            "ip netns exec {router} nft add chain ip lossy way {{ type filter hook forward priority 0 ; }}"
         ));
         run(&format!(
-            "ip netns exec {name}-r nft add rule ip lossy way numgen random mod 100 < 1 counter drop"
+            "ip netns exec {router} nft add rule ip lossy way numgen random mod 100 < 1 counter drop"
         ));
     }
 
     /// Narrows the way to the client to 20 Mbit/s, with room for half a second of it.
     fn narrow(&self) {
-        let name = &self.name;
-        run(&format!("tc -n {name}-r qdisc replace dev toc root tbf rate 20mbit burst 16kb latency 500ms"));
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        for part in ["c", "r", "s"] {
-            // What is left of a failed set-up goes with its namespace.
-            let name = format!("{}-{part}", self.name);
-            let _ = Command::new("ip").args(["netns", "del", &name]).status();
-        }
+        let router = self.spaces.of("r");
+        run(&format!("tc -n {router} qdisc replace dev toc root tbf rate 20mbit burst 16kb latency 500ms"));
     }
 }
 
