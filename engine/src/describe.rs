@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use clock::{NANOS_PER_SECOND, Timestamp};
+use measure::Names;
 use plan::{Load, Plan, Trust, Url, duration_text, rate_text};
 use report::{Environment, Io, PlanEcho, Run as RunEcho, RunFacts, Share, Target};
 use schedule::{Phase, Process, Profile};
@@ -35,8 +36,8 @@ pub struct Story<'a> {
     pub host: &'a host::Facts,
     /// What to know when figures look odd.
     pub notes: Vec<String>,
-    /// The request names.
-    pub names: &'a [String],
+    /// What was counted, by name.
+    pub names: &'a Names,
     /// The connection cap.
     pub connections: u32,
     /// The run's id.
@@ -85,7 +86,7 @@ pub fn facts_of(story: &Story<'_>, run: &Run, driven: &Driven) -> RunFacts {
             host: story.host.host.clone().unwrap_or_default(),
             notes: story.notes.clone(),
         },
-        names: story.names.to_vec(),
+        names: story.names.clone(),
         cores: run.cores().iter().map(|core| core.and_then(|core| u32::try_from(core).ok())).collect(),
         link: story.link.clone(),
         connections_limit: u64::from(story.connections),

@@ -7,13 +7,13 @@
 use std::time::Duration;
 
 use clock::{Clock, NANOS_PER_SECOND, OsClock, Timestamp};
-use measure::Latency;
+use measure::{Latency, Names};
 use report::{Interval, IntervalFacts, Live};
 use schedule::Rate;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Interval as Ticks, MissedTickBehavior, interval};
-use verdict::Ending;
+use verdict::{Ending, Threshold, ThresholdResult, Watch};
 
 use crate::outputs::Lines;
 use crate::progress::Progress;
@@ -103,8 +103,10 @@ pub struct Words<'a> {
     pub driver: &'a str,
     /// Shards.
     pub cores: u32,
-    /// The request names.
-    pub names: &'a [String],
+    /// What is counted, by name.
+    pub names: &'a Names,
+    /// What must hold; those with windows, or that end the run, are judged while it lasts.
+    pub thresholds: &'a [Threshold],
     /// How hard the plan may load its target, whoever asks for it.
     pub rails: &'a plan::Rails,
     /// Of how many shares the plan is, of which this run is one.
@@ -128,6 +130,8 @@ pub struct Driven {
     pub stopped_at: Option<Timestamp>,
     /// The rate was changed while it ran.
     pub rate_changed: bool,
+    /// What thresholds found that are judged while the run lasts.
+    pub watched: Vec<ThresholdResult>,
 }
 
 struct Driver<'a> {
@@ -141,6 +145,7 @@ struct Driver<'a> {
     driven: Driven,
     signals: u32,
     last_rate: f64,
+    watch: Watch,
 }
 
 /// Drives `run` until its last shard has ended.
@@ -166,7 +171,13 @@ pub async fn drive(
         None => (None, None),
     };
     let held = orders.is_some();
-    let driven = Driven { ending: Ending::Completed, timeline, stopped_at: None, rate_changed: false };
+    let driven = Driven {
+        ending: Ending::Completed,
+        timeline,
+        stopped_at: None,
+        rate_changed: false,
+        watched: Vec::new(),
+    };
     let mut wheel = Driver {
         run,
         words,
@@ -178,11 +189,13 @@ pub async fn drive(
         driven,
         signals: 0,
         last_rate: 0.0,
+        watch: Watch::new(words.thresholds),
     };
     while wheel.run.state() != State::Over {
         step(&mut wheel, &mut ticks, &mut interrupts, &mut terminations, &mut hangups, &mut orders).await;
     }
     wheel.seconds();
+    wheel.driven.watched = wheel.watch.results();
     Ok(wheel.driven)
 }
 
@@ -298,8 +311,29 @@ impl Driver<'_> {
                 self.stream(&second);
             }
             self.show(&second);
+            self.judge(&second);
             self.driven.timeline.push(second.index, &second.totals, second.gauges);
             self.run.recycle(second);
+        }
+    }
+
+    /// Tells the watch of a second, and stops the run where a threshold ends it.
+    fn judge(&mut self, second: &crate::collect::Second) {
+        let end_ns = (second.index + 1) * NANOS_PER_SECOND;
+        let in_plan = self.words.duration_ns.is_none_or(|duration_ns| end_ns <= duration_ns);
+        let sending = in_plan && second.until_ns >= end_ns && self.driven.stopped_at.is_none();
+        let Some(breach) = self.watch.second(second.index, sending, self.words.names, &second.totals) else {
+            return;
+        };
+        if self.driven.stopped_at.is_none() {
+            self.driven.stopped_at = Some(OsClock.now());
+            self.run.stop();
+            self.progress.note(&format!(
+                "threshold {} failed after {} s: {}; waiting for what is in flight",
+                breach.threshold,
+                second.index + 1,
+                breach.measured_text()
+            ));
         }
     }
 
@@ -381,7 +415,8 @@ mod tests {
             target: "",
             driver: "",
             cores: 0,
-            names: &[],
+            names: &Names::default(),
+            thresholds: &[],
             rails: &rails,
             share_count: 1,
             warmup_ns: 0,
@@ -403,6 +438,7 @@ mod tests {
             timeline: Timeline::default(),
             stopped_at: None,
             rate_changed: false,
+            watched: Vec::new(),
         };
         let mut driver = Driver {
             run: &mut run,
@@ -415,6 +451,7 @@ mod tests {
             driven: results,
             signals: 0,
             last_rate: 0.0,
+            watch: Watch::default(),
         };
         driver.run.start_at(OsClock.now());
         let order = |rate| Order::SetRate(Rate::per_second(rate));

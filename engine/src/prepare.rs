@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use measure::Shape;
+use measure::Names;
 use plan::{Load, Plan, Scheme, TlsVersion, Trust, Url};
 use rustix::fs::{self, Mode, OFlags};
 use schedule::{Arrivals, Cells, Profile, ScheduleError};
@@ -44,8 +44,8 @@ pub struct Prepared {
     pub shards: Vec<(Settings, Vec<Workload>)>,
     /// The open model's profile, the warm-up in front.
     pub profile: Option<Arc<Profile>>,
-    /// The request names, in the order in which they are counted.
-    pub names: Vec<String>,
+    /// What is counted, by name.
+    pub names: Names,
     /// Connections over all shards.
     pub connections: u32,
 }
@@ -87,10 +87,11 @@ pub fn prepare(
             .unwrap_or(usize::MAX),
         connect_timeout_ns: plan.timeout_ns,
     };
+    let names = Names::requests([format!("{} {}", plan.request.method.as_str(), path_of(url))]);
     let base = Settings {
         node: 0,
         shard: 0,
-        shape: Shape::requests(1),
+        shape: names.shape(),
         targets: Vec::new(),
         requests: vec![request],
         response_limits: http1::Limits {
@@ -131,8 +132,7 @@ pub fn prepare(
             (settings, vec![workload])
         })
         .collect();
-    let name = format!("{} {}", plan.request.method.as_str(), path_of(url));
-    Ok(Prepared { shards, profile, names: vec![name], connections: cap })
+    Ok(Prepared { shards, profile, names, connections: cap })
 }
 
 /// The request of a plan, and after how many of them a connection closes.

@@ -96,6 +96,8 @@ fn merge_files(asked: &Merge) -> ExitCode {
             passed: false,
             measured: String::new(),
             value: None,
+            at_s: None,
+            aborted: false,
         }));
     }
     let merged = match merge(&summaries) {

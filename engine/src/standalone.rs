@@ -7,7 +7,6 @@ use std::io;
 use std::time::Duration;
 
 use clock::{Clock, OsClock, rfc3339, wall_time};
-use measure::Shape;
 use plan::{Load, Plan, Sizing, Url};
 use report::{Summary, terminal_summary};
 use schedule::Process;
@@ -122,11 +121,12 @@ fn carry_out(
     let count = shard_count(&stage.plan, stage.division.engine.len(), stage.cap);
     let Prepared { shards, profile, names, connections } =
         prepare(&stage.plan, &stage.url, &stage.routes, count, stage.cap)?;
+    thresholds.iter().try_for_each(|threshold| threshold.check_names(&names))?;
     // Whoever is refused hears that alone.
     announce(&stage, &mut progress);
     keep_off_the_shards(&stage);
     let workers = launch(stage.decision.driver, &stage.division.engine, shards)?;
-    let mut run = Run::new(workers, Shape::requests(names.len()), profile, stage.plan.timeout_ns);
+    let mut run = Run::new(workers, names.shape(), profile, stage.plan.timeout_ns);
     let target = format!("{} {}", stage.plan.request.method.as_str(), stage.url);
     let driver = stage.decision.driver.to_string();
     let words = Words {
@@ -135,6 +135,7 @@ fn carry_out(
         driver: &driver,
         cores: u32::try_from(count).unwrap_or(u32::MAX),
         names: &names,
+        thresholds,
         rails: &stage.plan.rails,
         share_count: stage.plan.share.of(),
         warmup_ns: stage.plan.warmup_ns,
@@ -319,6 +320,8 @@ fn conclude(
     let mut judged = judge(
         &Facts {
             totals,
+            names: story.names,
+            watched: &driven.watched,
             sent_micro_tps: micro_tps(totals.counters.sent, facts.run.duration_s),
             completed_micro_tps: micro_tps(totals.counters.completed(), facts.run.elapsed_s),
             lag_p99_of_worst_second_ns: run.collector().lag_p99_worst_ns(),

@@ -150,7 +150,7 @@ mod growth {
     }
 
     fn interval_line(index: u64, totals: &Totals) {
-        let names = ["home".to_owned()];
+        let names = measure::Names::requests(["home".to_owned()]);
         let facts = IntervalFacts {
             run_id: "simulated",
             names: &names,

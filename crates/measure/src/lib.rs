@@ -18,6 +18,7 @@ mod interval;
 mod iterations;
 mod kinds;
 mod layout;
+mod names;
 mod recorder;
 mod shape;
 mod snapshot;
@@ -32,6 +33,7 @@ pub use iterations::{
 };
 pub use kinds::{DropReason, ErrorClass, Latency};
 pub use layout::{BUCKET_COUNT, HIGHEST_NS};
+pub use names::{Named, Names, OTHER};
 pub use recorder::Recorder;
 pub use shape::Shape;
 pub use snapshot::{Gauges, NameSnapshot, Snapshot};

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use measure::{Counters, DropReason, ErrorClass, Gauges, NameTotals, ShardTotals, Totals};
+use measure::{Counters, DropReason, ErrorClass, Gauges, NameTotals, Named, Names, ShardTotals, Totals};
 
 use crate::{
     Audit, Bytes, Connections, Environment, Generator, Judgement, Latencies, LatencyEntry, Link, MaxLag,
     Name, NameLatencies, Part, PlanEcho, Rate, Run, SUMMARY_SCHEMA, Second, SecondLatency, Shard, Summary,
-    Target, Threshold, Throughput, Verdict, Warmup,
+    Target, Threshold, Throughput, Verdict, Warmup, journeys,
 };
 
 /// What a summary needs beside totals, timeline and verdict; the engine fills it in.
@@ -24,8 +24,8 @@ pub struct RunFacts {
     pub plan: PlanEcho,
     /// The host and its notes.
     pub environment: Environment,
-    /// The request names, in the plan's order.
-    pub names: Vec<String>,
+    /// The plan's names.
+    pub names: Names,
     /// The core of each shard, by the shard's number; `None` where pinning was refused.
     pub cores: Vec<Option<u32>>,
     /// The link that leads to the target.
@@ -45,6 +45,8 @@ impl Summary {
     pub fn new(facts: &RunFacts, totals: &Totals, timeline: Vec<Second>, judged: &verdict::Verdict) -> Self {
         let counters = &totals.counters;
         let run = facts.run.clone();
+        let mut environment = facts.environment.clone();
+        environment.notes.extend(journeys::note(&facts.names));
         let part = Part {
             id: run.id.clone(),
             share: run.share,
@@ -56,7 +58,7 @@ impl Summary {
             verdict: judged.into(),
             target: facts.target.clone(),
             plan: facts.plan.clone(),
-            environment: facts.environment.clone(),
+            environment,
             audit: audit(totals),
             warmup: (totals.warmup.scheduled > 0).then(|| warmup(&totals.warmup)),
             rate: rate(&run, counters.scheduled, counters.sent, counters.completed()),
@@ -77,7 +79,10 @@ impl Summary {
                 unsolicited: counters.unsolicited,
             },
             generator: generator(facts, totals),
-            names: name_entries(&facts.names, &totals.names),
+            names: name_entries(&facts.names, totals),
+            workloads: journeys::workloads(&facts.names, totals, run.duration_s, run.elapsed_s),
+            groups: journeys::groups(&facts.names, totals),
+            checks: journeys::checks(&facts.names, totals),
             timeline,
             thresholds: judged.thresholds.iter().map(Threshold::from).collect(),
             tags: facts.tags.clone(),
@@ -140,6 +145,8 @@ impl From<&verdict::ThresholdResult> for Threshold {
                 verdict::Measured::Value(value) => Some(value),
                 verdict::Measured::Infinite | verdict::Measured::Nothing => None,
             },
+            at_s: result.at_s,
+            aborted: result.aborted,
         }
     }
 }
@@ -191,8 +198,8 @@ pub(crate) fn status(counters: &Counters) -> BTreeMap<String, u64> {
     counters.status.iter().map(|(code, count)| (code.to_string(), count)).collect()
 }
 
-pub(crate) fn name_entries(names: &[String], totals: &[NameTotals]) -> BTreeMap<String, Name> {
-    let entry = |total: &NameTotals| Name {
+pub(crate) fn name_entries(names: &Names, totals: &Totals) -> BTreeMap<String, Name> {
+    let entry = |named: &Named, total: &NameTotals| Name {
         sent: total.sent,
         ok: total.ok_count,
         errors: errors(&total.errors),
@@ -202,8 +209,10 @@ pub(crate) fn name_entries(names: &[String], totals: &[NameTotals]) -> BTreeMap<
             response_ok: LatencyEntry::from(&total.ok),
             service: LatencyEntry::from(&total.service),
         },
+        tags: named.tags.clone(),
     };
-    names.iter().zip(totals).map(|(name, total)| (name.clone(), entry(total))).collect()
+    let pairs = names.requests.iter().zip(&totals.names);
+    pairs.map(|(named, total)| (named.name.clone(), entry(named, total))).collect()
 }
 
 fn audit(totals: &Totals) -> Audit {
@@ -216,7 +225,7 @@ fn audit(totals: &Totals) -> Audit {
         errors: errors(&counters.errors),
         cut_off: counters.cut_off,
         unassigned: counters.unassigned,
-        balanced: counters.balanced() && totals.warmup.balanced(),
+        balanced: totals.balanced(),
     }
 }
 

@@ -7,12 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use measure::Totals;
+use measure::{Names, Totals};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::build::{dropped, errors, name_entries, status};
-use crate::{Bytes, Latencies, Name};
+use crate::{Bytes, Check, Group, Latencies, Name, Workload, journeys};
 
 /// The name and number of the interval document.
 pub const INTERVAL_SCHEMA: &str = "openloop.interval/1";
@@ -60,6 +60,15 @@ pub struct Interval {
     pub cpu_s: f64,
     /// By request name.
     pub names: BTreeMap<String, Name>,
+    /// By workload; absent in plans of plain requests, as are groups and checks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub workloads: BTreeMap<String, Workload>,
+    /// By group of steps.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Group>,
+    /// By check.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<String, Check>,
 }
 
 /// What an interval needs beside its totals.
@@ -67,8 +76,8 @@ pub struct Interval {
 pub struct IntervalFacts<'a> {
     /// The run's id.
     pub run_id: &'a str,
-    /// The request names, in the plan's order.
-    pub names: &'a [String],
+    /// The plan's names.
+    pub names: &'a Names,
     /// Which second, counted from 0 at the begin of the measured time.
     pub second: u64,
     /// Begin of the interval, in nanoseconds since the begin of the measured time.
@@ -87,6 +96,7 @@ impl Interval {
     /// The document of the interval over which `totals` were summed.
     pub fn new(facts: &IntervalFacts<'_>, totals: &Totals) -> Self {
         let counters = &totals.counters;
+        let interval_s = crate::build::seconds(facts.until_ns.saturating_sub(facts.from_ns));
         Self {
             schema: INTERVAL_SCHEMA.to_owned(),
             run_id: facts.run_id.to_owned(),
@@ -107,7 +117,10 @@ impl Interval {
             status: status(counters),
             bytes: Bytes { sent: counters.bytes_sent, received: counters.bytes_received },
             cpu_s: crate::build::seconds(totals.cpu_ns()),
-            names: name_entries(facts.names, &totals.names),
+            names: name_entries(facts.names, totals),
+            workloads: journeys::workloads(facts.names, totals, interval_s, interval_s),
+            groups: journeys::groups(facts.names, totals),
+            checks: journeys::checks(facts.names, totals),
         }
     }
 

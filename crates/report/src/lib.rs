@@ -14,6 +14,7 @@
 
 mod build;
 mod interval;
+mod journeys;
 mod latency;
 mod merge;
 mod schema;
@@ -23,6 +24,7 @@ mod timeline;
 
 pub use build::{RunFacts, second};
 pub use interval::{INTERVAL_SCHEMA, Interval, IntervalFacts};
+pub use journeys::{Check, Group, GroupLatencies, IterationLatencies, IterationRate, Iterations, Workload};
 pub use latency::{Latencies, LatencyEntry, SecondLatency};
 pub use merge::merge;
 pub use schema::{SCHEMA_NAMES, schema};

@@ -10,12 +10,14 @@
 mod figures;
 mod rejudge;
 
+pub(crate) use figures::entry;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::build::{cpu_us_per_request, rate, throughput};
 use crate::{
     Environment, Generator, Io, Link, MaxLag, MergeError, Part, PlanEcho, Run, SUMMARY_SCHEMA, Shard, Share,
-    Summary, Target, sanitized,
+    Summary, Target, journeys, sanitized,
 };
 
 /// Joins values that differ between parts.
@@ -52,6 +54,9 @@ pub fn merge(summaries: &[Summary]) -> Result<Summary, MergeError> {
         throughput: throughput(&run, figures::bytes(summaries), shared_link(summaries)),
         connections: figures::connections(summaries),
         names: figures::names(summaries)?,
+        workloads: journeys::merged_workloads(summaries, &run)?,
+        groups: journeys::merged_groups(summaries)?,
+        checks: journeys::merged_checks(summaries)?,
         timeline: figures::timeline(summaries)?,
         thresholds: Vec::new(),
         tags: joined_maps(summaries.iter().map(|summary| &summary.tags)),
@@ -238,7 +243,9 @@ fn joined<'a>(values: impl Iterator<Item = &'a str>) -> String {
     distinct.into_iter().collect::<Vec<_>>().join(JOINT)
 }
 
-fn joined_maps<'a>(maps: impl Iterator<Item = &'a BTreeMap<String, String>>) -> BTreeMap<String, String> {
+pub(crate) fn joined_maps<'a>(
+    maps: impl Iterator<Item = &'a BTreeMap<String, String>>,
+) -> BTreeMap<String, String> {
     let mut all: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (key, value) in maps.flatten() {
         all.entry(key.clone()).or_default().push(value);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Latencies, LatencyEntry, MergeError, SecondLatency, sanitized};
+use crate::{Check, Group, Latencies, LatencyEntry, MergeError, SecondLatency, Workload, sanitized};
 
 /// The name and number of the summary document.
 pub const SUMMARY_SCHEMA: &str = "openloop.summary/1";
@@ -56,6 +56,15 @@ pub struct Summary {
     pub generator: Generator,
     /// By request name.
     pub names: BTreeMap<String, Name>,
+    /// By workload; absent in plans of plain requests, as are groups and checks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub workloads: BTreeMap<String, Workload>,
+    /// By group of steps.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Group>,
+    /// By check.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<String, Check>,
     /// By second, from the begin of the measured time.
     pub timeline: Vec<Second>,
     /// What had to hold.
@@ -367,6 +376,9 @@ pub struct Name {
     pub cut_off: u64,
     /// Distributions, in nanoseconds.
     pub latency_ns: NameLatencies,
+    /// The user's own labels of the name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// The latencies that are measured by request name.
@@ -422,6 +434,13 @@ pub struct Threshold {
     /// where arrivals without a response make it infinite, or nothing was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<u64>,
+    /// End of the window that was worst, in seconds from the begin of the measured time; absent where the whole run was
+    /// judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_s: Option<u64>,
+    /// Whether it ended the run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub aborted: bool,
 }
 
 /// A run, or a share of one, that a summary covers.

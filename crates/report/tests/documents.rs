@@ -2,7 +2,7 @@
 
 mod runs;
 
-use measure::{Shape, Totals};
+use measure::{Names, Shape, Totals};
 use report::{Interval, IntervalFacts, MergeError, SCHEMA_NAMES, Summary, schema, timeline_text};
 use runs::{assert_golden, measured, outcomes, summary};
 use serde_json::Value;
@@ -16,7 +16,7 @@ fn golden_summary() -> Summary {
 fn golden_interval() -> Interval {
     let mut totals = Totals::new(Shape::requests(2));
     totals.merge(&measured(&outcomes(1, 100)).0);
-    let names = ["home".to_owned(), "search".to_owned()];
+    let names = Names::requests(["home".to_owned(), "search".to_owned()]);
     let facts = IntervalFacts {
         run_id: "golden",
         names: &names,

@@ -108,6 +108,7 @@ impl Verdict {
 pub fn judge(facts: &Facts<'_>, thresholds: &[Threshold]) -> Verdict {
     let mut verdict = Verdict::passed();
     judge_audit(facts, &mut verdict);
+    judge_iterations(facts, &mut verdict);
     match facts.ending {
         Ending::Completed => {}
         Ending::Interrupted => verdict.add(ExitCode::Interrupted, "interrupted before the plan was finished"),
@@ -145,6 +146,20 @@ fn judge_audit(facts: &Facts<'_>, verdict: &mut Verdict) {
                 audit.ok,
                 audit.errors,
                 audit.cut_off
+            ),
+        );
+    }
+}
+
+/// Whether the iterations of every workload add up.
+fn judge_iterations(facts: &Facts<'_>, verdict: &mut Verdict) {
+    let wrong = facts.totals.workloads.iter().position(|workload| !workload.balanced());
+    if let Some(position) = wrong {
+        let name = facts.names.workloads.get(position).map_or("unnamed", |named| named.name.as_str());
+        verdict.add(
+            ExitCode::AuditMismatch,
+            format!(
+                "the iterations of workload {name} do not add up; this is a defect of the generator, please report it"
             ),
         );
     }

@@ -11,9 +11,14 @@
 mod evaluate;
 mod exit;
 mod judge;
+mod sample;
+mod terms;
 mod threshold;
+mod watch;
 
 pub use evaluate::{Ending, Facts, Measured, ThresholdResult};
 pub use exit::ExitCode;
 pub use judge::{Outcome, Verdict, judge};
-pub use threshold::{Comparison, Metric, Statistic, Tally, Threshold};
+pub use terms::{Scope, Terms};
+pub use threshold::{Comparison, IterationTally, Metric, Statistic, Tally, Threshold};
+pub use watch::Watch;

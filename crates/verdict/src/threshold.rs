@@ -12,13 +12,21 @@
 //! | `drop_rate` | percent | dropped ÷ scheduled |
 //! | `sent_tps`, `completed_tps` | rate | per second of the measured time |
 //! | `scheduled`, `sent`, `ok`, `errors`, `dropped`, `cut_off`, `unassigned` | count | |
+//! | `checks` | percent | checks that held ÷ checks made |
+//! | `iteration_p99` …, `group_p99` … | duration | iterations that came to their end; groups |
+//! | `iteration_error_rate` | percent | (failed + cut off) ÷ begun |
+//! | `iterations`, `iterations_completed`, `…_failed`, `…_dropped`, `…_cut_off`, `…_scheduled` | count | |
+//!
+//! Names, windows and aborts around it are in `terms.rs`.
 //!
 //! Invariant: limits are exact integers; nothing is compared in floating point.
 
 use std::fmt;
 
-use measure::Latency;
+use measure::{Latency, Names};
 use plan::{PlanError, duration_text, parse_count, parse_duration, parse_millionths, parse_rate, quoted};
+
+use crate::terms::{Kind, Scope, Terms, check_scope, split_terms};
 
 /// Which figure of a latency distribution is meant.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -52,6 +60,23 @@ pub enum Tally {
     Unassigned,
 }
 
+/// A number of iterations.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum IterationTally {
+    /// Arrivals planned.
+    Scheduled,
+    /// Iterations begun.
+    Begun,
+    /// Iterations that came to their end.
+    Completed,
+    /// Iterations that ended before their last step.
+    Failed,
+    /// Arrivals never begun.
+    Dropped,
+    /// Iterations unfinished when the run ended.
+    CutOff,
+}
+
 /// What a threshold looks at.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Metric {
@@ -67,6 +92,50 @@ pub enum Metric {
     CompletedTps,
     /// A count.
     Tally(Tally),
+    /// Checks that held among those made; billionths.
+    Checks,
+    /// Failed and cut-off iterations among those begun; billionths.
+    IterationErrorRate,
+    /// A number of iterations.
+    Iterations(IterationTally),
+    /// A figure of the durations of the iterations that came to their end; nanoseconds.
+    Iteration(Statistic),
+    /// A figure of the durations of groups; nanoseconds.
+    Group(Statistic),
+}
+
+impl Metric {
+    /// By which names it is counted.
+    pub(crate) const fn kind(self) -> Kind {
+        match self {
+            Self::Checks => Kind::Check,
+            Self::Group(_) => Kind::Group,
+            Self::IterationErrorRate | Self::Iterations(_) | Self::Iteration(_) => Kind::Workload,
+            _ => Kind::Request,
+        }
+    }
+
+    /// Whether it is measured for each name by itself.
+    const fn is_by_name(self) -> bool {
+        match self {
+            Self::Latency(latency, _) => {
+                matches!(latency, Latency::Response | Latency::ResponseOk | Latency::Service)
+            }
+            Self::DropRate => false,
+            Self::Tally(tally) => !matches!(tally, Tally::Scheduled | Tally::Dropped | Tally::Unassigned),
+            _ => true,
+        }
+    }
+
+    /// Whether it grows with time, so that a part of a run says nothing against a lower limit.
+    pub(crate) const fn is_count(self) -> bool {
+        matches!(self, Self::Tally(_) | Self::Iterations(_))
+    }
+
+    /// Whether it is a rate of requests.
+    pub(crate) const fn is_rate(self) -> bool {
+        matches!(self, Self::SentTps | Self::CompletedTps)
+    }
 }
 
 /// How the measured value must stand to the limit.
@@ -93,6 +162,11 @@ impl Comparison {
         }
     }
 
+    /// Whether it is a lower limit.
+    pub(crate) const fn is_lower_limit(self) -> bool {
+        matches!(self, Self::Above | Self::AtLeast)
+    }
+
     /// Whether `value` stands to `limit` as it must.
     pub(crate) fn holds<T: Ord>(self, value: &T, limit: &T) -> bool {
         match self {
@@ -107,7 +181,7 @@ impl Comparison {
 /// Something that must hold for the run to pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Threshold {
-    /// The text as the user wrote it, without spaces.
+    /// The text as the user wrote it, without spaces in the comparison.
     pub text: String,
     /// What is looked at.
     pub metric: Metric,
@@ -115,6 +189,8 @@ pub struct Threshold {
     pub comparison: Comparison,
     /// The limit, in the metric's unit: nanoseconds, billionths, millionths per second, or a count.
     pub limit: u64,
+    /// Whom it is about, and when it is judged.
+    pub terms: Terms,
 }
 
 const EXAMPLES: &str = "e.g. p99<50ms, error_rate<1%, sent_tps>=49900, dropped<1";
@@ -122,14 +198,59 @@ const EXAMPLES: &str = "e.g. p99<50ms, error_rate<1%, sent_tps>=49900, dropped<1
 impl Threshold {
     /// Reads a threshold.
     pub fn parse(written: &str) -> Result<Self, PlanError> {
-        let text: String = written.chars().filter(|character| *character != ' ').collect();
-        if text.is_empty() {
+        let (terms, condition) = split_terms(written)?;
+        Self::new(&condition, terms)
+    }
+
+    /// A threshold from its comparison, such as `p99<50ms`, and the words around it.
+    pub fn new(condition: &str, terms: Terms) -> Result<Self, PlanError> {
+        let condition: String = condition.chars().filter(|character| *character != ' ').collect();
+        if condition.is_empty() {
             return Err(PlanError::new("the threshold is empty: is a variable unset?", EXAMPLES));
         }
-        let (metric_text, comparison, limit_text) = split(&text)?;
+        let (metric_text, comparison, limit_text) = split(&condition)?;
         let metric = parse_metric(metric_text)?;
-        let limit = parse_limit(&text, metric, limit_text)?;
-        Ok(Self { text, metric, comparison, limit })
+        let limit = parse_limit(&condition, metric, limit_text)?;
+        let text = format!("{}{condition}{terms}", terms.scope);
+        let threshold = Self { text, metric, comparison, limit, terms };
+        threshold.check_terms()?;
+        Ok(threshold)
+    }
+
+    /// An error when the plan has none of the names that the threshold is about.
+    pub fn check_names(&self, names: &Names) -> Result<(), PlanError> {
+        let kind = self.metric.kind();
+        if self.terms.scope == Scope::Run && kind == Kind::Request {
+            return Ok(());
+        }
+        check_scope(&self.terms.scope, &self.text, kind.name(), kind.of(names))
+    }
+
+    /// Whether the words around the comparison suit it.
+    fn check_terms(&self) -> Result<(), PlanError> {
+        let refuse =
+            |what: &str, fix: &str| Err(PlanError::new(format!("in {}: {what}", quoted(&self.text)), fix));
+        let is_named = self.terms.scope != Scope::Run;
+        if is_named && !self.metric.is_by_name() {
+            return refuse(
+                "this is not measured by name",
+                "p99, service_p99, error_rate, sent, ok, errors …",
+            );
+        }
+        if !is_named && matches!(self.metric, Metric::Group(_)) {
+            return refuse("which group?", "e.g. checkout: group_p99<2s");
+        }
+        if self.terms.grace_s > 0 && !self.terms.is_watched() {
+            return refuse("grace is for what is judged during the run", "add over 10s, or abort");
+        }
+        let early = self.terms.is_watched() && self.terms.over_s.is_none();
+        if early && self.comparison.is_lower_limit() && self.metric.is_count() {
+            return refuse(
+                "a count that still grows would end the run at once",
+                "leave abort away, or add over 10s",
+            );
+        }
+        Ok(())
     }
 }
 
@@ -189,7 +310,7 @@ fn parse_metric(text: &str) -> Result<Metric, PlanError> {
         "dropped" => Some(Metric::Tally(Tally::Dropped)),
         "cut_off" => Some(Metric::Tally(Tally::CutOff)),
         "unassigned" => Some(Metric::Tally(Tally::Unassigned)),
-        _ => None,
+        _ => parse_journey_metric(text)?,
     };
     if let Some(metric) = metric {
         return Ok(metric);
@@ -211,6 +332,29 @@ fn parse_metric(text: &str) -> Result<Metric, PlanError> {
             }
         };
         PlanError::new(format!("{} is not a metric", quoted(text)), fix)
+    })
+}
+
+/// The metrics of plans with scenarios; `None` when the text is none of them.
+fn parse_journey_metric(text: &str) -> Result<Option<Metric>, PlanError> {
+    Ok(match text {
+        "checks" => Some(Metric::Checks),
+        "iteration_error_rate" => Some(Metric::IterationErrorRate),
+        "iterations" | "iterations_begun" => Some(Metric::Iterations(IterationTally::Begun)),
+        "iterations_scheduled" => Some(Metric::Iterations(IterationTally::Scheduled)),
+        "iterations_completed" => Some(Metric::Iterations(IterationTally::Completed)),
+        "iterations_failed" => Some(Metric::Iterations(IterationTally::Failed)),
+        "iterations_dropped" => Some(Metric::Iterations(IterationTally::Dropped)),
+        "iterations_cut_off" => Some(Metric::Iterations(IterationTally::CutOff)),
+        _ => {
+            if let Some(name) = text.strip_prefix("iteration_") {
+                parse_statistic(name)?.map(Metric::Iteration)
+            } else if let Some(name) = text.strip_prefix("group_") {
+                parse_statistic(name)?.map(Metric::Group)
+            } else {
+                None
+            }
+        }
     })
 }
 
@@ -254,22 +398,29 @@ fn parse_limit(text: &str, metric: Metric, limit: &str) -> Result<u64, PlanError
         error
     };
     match metric {
-        Metric::Latency(..) => parse_duration(limit).map_err(|error| {
-            // k6 writes p(95)<200 and means milliseconds; here the unit is written.
-            if limit.parse::<f64>().is_ok() {
-                PlanError::new(
-                    format!("the limit of {} has no unit", quoted(text)),
-                    format!("{limit}ms (or s, us)"),
-                )
-            } else {
-                in_threshold(error)
-            }
-        }),
-        Metric::ErrorRate | Metric::DropRate => parse_share(text, limit),
+        Metric::Latency(..) | Metric::Iteration(_) | Metric::Group(_) => {
+            parse_duration(limit).map_err(|error| {
+                // k6 writes p(95)<200 and means milliseconds; here the unit is written.
+                if limit.parse::<f64>().is_ok() {
+                    PlanError::new(
+                        format!("the limit of {} has no unit", quoted(text)),
+                        format!("{limit}ms (or s, us)"),
+                    )
+                } else {
+                    in_threshold(error)
+                }
+            })
+        }
+        Metric::ErrorRate | Metric::DropRate | Metric::Checks | Metric::IterationErrorRate => {
+            parse_share(text, limit)
+        }
         Metric::SentTps | Metric::CompletedTps => {
             parse_rate(limit).map(plan::Rate::as_micro).map_err(in_threshold)
         }
         Metric::Tally(_) => parse_count(limit, "requests", "dropped<1").map_err(in_threshold),
+        Metric::Iterations(_) => {
+            parse_count(limit, "iterations", "iterations_failed<1").map_err(in_threshold)
+        }
     }
 }
 
@@ -294,10 +445,14 @@ fn parse_share(text: &str, limit: &str) -> Result<u64, PlanError> {
 /// A limit or a value of `metric`, written for people.
 pub(crate) fn value_text(metric: Metric, value: u64) -> String {
     match metric {
-        Metric::Latency(..) => duration_text(cut_to_four_digits(value)),
-        Metric::ErrorRate | Metric::DropRate => format!("{}%", trimmed(value, 10_000_000, 7)),
+        Metric::Latency(..) | Metric::Iteration(_) | Metric::Group(_) => {
+            duration_text(cut_to_four_digits(value))
+        }
+        Metric::ErrorRate | Metric::DropRate | Metric::Checks | Metric::IterationErrorRate => {
+            format!("{}%", trimmed(value, 10_000_000, 7))
+        }
         Metric::SentTps | Metric::CompletedTps => trimmed(value / 10_000, 100, 2),
-        Metric::Tally(_) => value.to_string(),
+        Metric::Tally(_) | Metric::Iterations(_) => value.to_string(),
     }
 }
 
@@ -392,9 +547,59 @@ mod tests {
             ("dropped<1ms", "is not a number of requests"),
             ("dropped<0.5", "is not a whole number"),
             ("dropped<-1", "is not a number of requests"),
+            ("checks>99", "is not a percentage"),
+            ("iteration_q<1s", "is not a metric"),
+            ("iterations<1s", "is not a number of iterations"),
+            ("group_p99<1s", "which group? → e.g. checkout: group_p99<2s"),
+            (": p99<1s", "the name before the colon is empty"),
+            ("tag kind: p99<1s", "\"kind\" is no label and value"),
+            ("login: lag_p99<1s", "this is not measured by name"),
+            ("login: drop_rate<1%", "this is not measured by name"),
+            ("p99<1s over", "\"over\" lacks its duration"),
+            ("p99<1s over 1500ms", "is not whole seconds"),
+            ("p99<1s over 2h", "up to an hour"),
+            ("p99<1s grace 5s", "grace is for what is judged during the run"),
+            ("p99<1s over 5s please", "\"please\" means nothing"),
+            ("sent>=10 abort", "would end the run at once"),
         ] {
             let message = Threshold::parse(text).expect_err(text).to_string();
             assert!(message.contains(fragment), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn words_around_a_comparison_are_kept_in_one_order() {
+        for (written, text, scope, over_s, grace_s, abort) in [
+            ("p99 < 50ms", "p99<50ms", Scope::Run, None, 0, false),
+            (
+                "GET http://a/: p(95) < 1s",
+                "GET http://a/: p(95)<1s",
+                Scope::Name("GET http://a/".into()),
+                None,
+                0,
+                false,
+            ),
+            (
+                "a b: p99<1s abort grace 5s over 1m",
+                "a b: p99<1s over 1m grace 5s abort",
+                Scope::Name("a b".into()),
+                Some(60),
+                5,
+                true,
+            ),
+            (
+                "tag kind=write: errors<1 over 10s",
+                "tag kind=write: errors<1 over 10s",
+                Scope::Tag { key: "kind".into(), value: "write".into() },
+                Some(10),
+                0,
+                false,
+            ),
+        ] {
+            let threshold = Threshold::parse(written).expect(written);
+            assert_eq!(threshold.text, text);
+            assert_eq!(threshold.terms, Terms { scope, over_s, grace_s, abort }, "{written}");
+            assert_eq!(Threshold::parse(text), Ok(threshold), "the text reads back");
         }
     }
 

@@ -223,7 +223,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "RATE", help_heading = "Safety")]
     pub(super) rate_guard: Option<String>,
 
-    /// What must hold: 'p99<50ms', 'error_rate<1%', 'sent_tps>=49900'; repeat for more
+    /// What must hold: 'p99<50ms', 'error_rate<1% over 10s abort', 'checks>99%'; repeat for more
     #[arg(long, value_name = "THRESHOLD", help_heading = "Results")]
     pub(super) threshold: Vec<String>,
     /// Write the summary (openloop.summary/1) to a file, or - for standard output

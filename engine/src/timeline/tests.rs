@@ -38,7 +38,10 @@ fn documents(mut timeline: Timeline, seconds: u64) -> (String, String) {
         all.merge(&second);
     }
     assert_eq!(timeline.seconds(), seconds);
+    let names = measure::Names::requests(["home".to_owned()]);
     let facts = Facts {
+        names: &names,
+        watched: &[],
         totals: &all,
         sent_micro_tps: 0,
         completed_micro_tps: 0,
@@ -47,7 +50,7 @@ fn documents(mut timeline: Timeline, seconds: u64) -> (String, String) {
         ending: Ending::Completed,
     };
     let judged = judge(&facts, &[]);
-    let told = RunFacts { names: vec!["home".to_owned()], ..RunFacts::default() };
+    let told = RunFacts { names: measure::Names::requests(["home".to_owned()]), ..RunFacts::default() };
     let around = Summary::new(&told, &all, Vec::new(), &judged).around_timeline(seconds);
     let mut pieces = around.before.into_bytes();
     timeline.write_to(&mut pieces).expect("memory takes everything");

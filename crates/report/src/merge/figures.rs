@@ -105,6 +105,7 @@ fn name(summaries: &[Summary], key: &str) -> Result<Name, MergeError> {
             response_ok: merged("response_ok", |all| &all.response_ok)?,
             service: merged("service", |all| &all.service)?,
         },
+        tags: super::joined_maps(all.iter().map(|(_, name)| &name.tags)),
     })
 }
 
@@ -146,7 +147,7 @@ fn add_second(whole: &mut Second, more: &Second) -> Result<(), MeasureError> {
 }
 
 /// The entry of all `entries` together.
-fn entry<'a>(
+pub(crate) fn entry<'a>(
     place: &str,
     entries: impl Iterator<Item = (&'a Summary, &'a LatencyEntry)>,
 ) -> Result<LatencyEntry, MergeError> {

@@ -1,16 +1,17 @@
 //! The verdict of a merge.
 //!
 //! What it is: every finding of a part is a finding of the whole, the worst decides; thresholds are about the whole
-//! and are evaluated anew on the merged figures.
+//! and are evaluated anew on the merged figures; those with windows, which only a running part can see, hold when they
+//! hold for every part.
 //! What it is not: forgiving; a part whose generator was late spoils the whole.
 
 use std::collections::BTreeSet;
 
-use measure::{Counters, DropReason, ErrorClass, Exact, Histogram, MeasureError, NameTotals, Totals};
-use verdict::{Ending, ExitCode, Facts, judge};
+use measure::{Counters, DropReason, ErrorClass, Exact, Histogram, MeasureError, NameTotals, Names, Totals};
+use verdict::{Ending, ExitCode, Facts, Measured, Scope, ThresholdResult, judge};
 
 use super::figures::damaged;
-use crate::{Latencies, LatencyEntry, MergeError, Summary, Threshold, Verdict};
+use crate::{Latencies, LatencyEntry, MergeError, Summary, Threshold, Verdict, journeys};
 
 /// Judges `whole`, whose figures are complete.
 pub(super) fn rejudge(summaries: &[Summary], whole: &mut Summary) -> Result<(), MergeError> {
@@ -24,16 +25,25 @@ pub(super) fn rejudge(summaries: &[Summary], whole: &mut Summary) -> Result<(), 
     }
     let thresholds = thresholds(summaries)?;
     let totals = totals(whole).map_err(|source| damaged(whole, "latency_ns", source))?;
+    let names = Names::requests(whole.names.keys().cloned());
+    let names = journeys::merged_names(whole, names);
     let facts = Facts {
         totals: &totals,
+        names: &names,
+        watched: &watched(summaries, &thresholds),
         sent_micro_tps: micro(whole.rate.sent_tps),
         completed_micro_tps: micro(whole.rate.completed_tps),
         lag_p99_of_worst_second_ns: whole.generator.lag_p99_worst_second_ns,
         max_lag: plan::MaxLag::DEFAULT,
         ending: Ending::Completed,
     };
-    // Only the thresholds are taken: everything else was judged where it happened.
-    for result in judge(&facts, &thresholds).thresholds {
+    let by_name = Totals { names: name_totals(whole)?, ..totals.clone() };
+    let scoped = Facts { totals: &by_name, ..facts.clone() };
+    for threshold in thresholds {
+        // Only the thresholds are taken: everything else was judged where it happened.
+        let whole_run = threshold.terms.scope == Scope::Run;
+        let judged_now = judge(if whole_run { &facts } else { &scoped }, std::slice::from_ref(&threshold));
+        let Some(result) = judged_now.thresholds.into_iter().next() else { continue };
         if !result.passed {
             let reason = format!("threshold {} failed: {}", result.threshold, result.measured_text());
             judged.add(ExitCode::ThresholdFailed, reason);
@@ -87,6 +97,48 @@ fn thresholds(summaries: &[Summary]) -> Result<Vec<verdict::Threshold>, MergeErr
         .collect()
 }
 
+/// What the parts' own windows found: for each such threshold the part that was worst.
+fn watched(summaries: &[Summary], thresholds: &[verdict::Threshold]) -> Vec<ThresholdResult> {
+    let watched = thresholds.iter().filter(|threshold| threshold.terms.is_watched());
+    let worst = watched.filter_map(|threshold| {
+        let found = summaries.iter().flat_map(|summary| &summary.thresholds);
+        let own = found.filter(|one| one.threshold == threshold.text && (one.at_s.is_some() || one.aborted));
+        let severity = |one: &&Threshold| (!one.passed, one.aborted, one.value.unwrap_or(u64::MAX), one.at_s);
+        let worst = own.max_by_key(severity)?;
+        Some(ThresholdResult {
+            threshold: threshold.clone(),
+            measured: worst.value.map_or(Measured::Infinite, Measured::Value),
+            passed: worst.passed,
+            at_s: worst.at_s,
+            aborted: worst.aborted,
+        })
+    });
+    worst.collect()
+}
+
+/// The totals of each name, in the order of the document.
+fn name_totals(whole: &Summary) -> Result<Vec<NameTotals>, MergeError> {
+    let entry = |(key, name): (&String, &crate::Name)| {
+        let latency = &name.latency_ns;
+        let damage = |source| damaged(whole, &format!("names.{key}.latency_ns"), source);
+        let mut totals = NameTotals {
+            sent: name.sent,
+            ok_count: name.ok,
+            cut_off: name.cut_off,
+            ok: latency.response_ok.histogram().map_err(damage)?,
+            failed: difference(&latency.response, &latency.response_ok).map_err(damage)?,
+            service: latency.service.histogram().map_err(damage)?,
+            ..NameTotals::default()
+        };
+        for (class, count) in &name.errors {
+            let known = ErrorClass::ALL.iter().find(|known| known.name() == class);
+            add(&mut totals.errors[known.unwrap_or(&ErrorClass::Other).index()], *count);
+        }
+        Ok(totals)
+    };
+    whole.names.iter().map(entry).collect()
+}
+
 /// The totals that a judge needs, from a document. The failures' response times are what `response` has beyond
 /// `response_ok`.
 fn totals(whole: &Summary) -> Result<Totals, MeasureError> {
@@ -106,6 +158,9 @@ fn totals(whole: &Summary) -> Result<Totals, MeasureError> {
         tls: tls.histogram()?,
         first_byte: first_byte.histogram()?,
         names: vec![name],
+        workloads: journeys::workload_totals(whole)?,
+        groups: journeys::group_totals(whole)?,
+        checks: journeys::check_counts(whole),
         ..Totals::default()
     })
 }

@@ -11,6 +11,7 @@ use std::fmt::Write;
 
 use measure::Latency;
 
+use super::journeys::{checks_block, groups_block, names_block, workloads_block};
 use super::numbers::{bits_per_second, bytes, cores, count, duration, nanoseconds, percent, rate};
 use super::style::{Style, Tint, width};
 use crate::{Judgement, LatencyEntry, Link, Summary, Throughput};
@@ -20,20 +21,20 @@ pub(crate) const LINES_MAX: usize = 40;
 /// Most columns of a terminal summary.
 pub(crate) const COLUMNS_MAX: usize = 100;
 /// Columns of the labels at the left.
-const LABEL: usize = 11;
+pub(super) const LABEL: usize = 11;
 
 /// A line: a label, a mark in colour, and the rest.
-struct Line {
-    label: String,
-    mark: Option<(String, Tint)>,
-    rest: String,
+pub(super) struct Line {
+    pub(super) label: String,
+    pub(super) mark: Option<(String, Tint)>,
+    pub(super) rest: String,
 }
 
 /// Lines that belong together; the list may be cut, the fixed lines before it may not.
 #[derive(Default)]
-struct Block {
-    fixed: Vec<Line>,
-    list: Vec<Line>,
+pub(super) struct Block {
+    pub(super) fixed: Vec<Line>,
+    pub(super) list: Vec<Line>,
 }
 
 /// The summary as text, each line ended; `files` are the reports written, in the order of writing.
@@ -44,7 +45,10 @@ pub fn terminal_summary(summary: &Summary, files: &[String], style: Style) -> St
         fixed(rate_lines(summary, style)),
         latency_block(summary, style),
         error_block(summary),
+        workloads_block(summary, style),
         names_block(summary, style),
+        groups_block(summary, style),
+        checks_block(summary, style),
         threshold_block(summary, style),
         fixed(generator_lines(summary, style)),
         Block { fixed: Vec::new(), list: wrapped_list("note", &summary.environment.notes, style) },
@@ -151,7 +155,7 @@ fn audit_lines(summary: &Summary, style: Style) -> Vec<Line> {
 }
 
 /// `start (name count, …) end`: as many of the parts, greatest first, as fit between start and end.
-fn with_parts(start: &str, parts: &BTreeMap<String, u64>, end: &str, style: Style) -> String {
+pub(super) fn with_parts(start: &str, parts: &BTreeMap<String, u64>, end: &str, style: Style) -> String {
     let sorted = greatest_first(parts);
     for shown in (1..=sorted.len()).rev() {
         let mut names: Vec<String> = sorted[..shown]
@@ -279,30 +283,6 @@ fn error_block(summary: &Summary) -> Block {
     }
 }
 
-fn names_block(summary: &Summary, style: Style) -> Block {
-    // A single name repeats the table above.
-    if summary.names.len() < 2 {
-        return Block::default();
-    }
-    let titles = ["sent", "errors", "p50", "p99", "max"];
-    let head = titles.map(|title| format!("{title:>12}")).concat();
-    let list = summary.names.iter().map(|(name, entry)| {
-        let response = &entry.latency_ns.response;
-        let cells = [
-            count(entry.sent),
-            count(crate::summary::total(&entry.errors)),
-            nanoseconds(style, response.p50),
-            nanoseconds(style, response.p99),
-            nanoseconds(style, response.max),
-        ];
-        let name = style.fitted(&style.foreign(name), 27);
-        let padding = " ".repeat(28 - width(&name));
-        let cells = cells.map(|cell| format!("{cell:>12}")).concat();
-        labelled("", format!("{name}{padding}{cells}"))
-    });
-    Block { fixed: vec![labelled("names", format!("{:28}{head}", "response time"))], list: list.collect() }
-}
-
 fn threshold_block(summary: &Summary, style: Style) -> Block {
     let lines = summary.thresholds.iter().enumerate().map(|(position, threshold)| {
         let label = if position == 0 { "thresholds" } else { "" };
@@ -365,6 +345,6 @@ fn wrapped_list(label: &str, texts: &[String], style: Style) -> Vec<Line> {
     lines.enumerate().map(|(position, line)| labelled(if position == 0 { label } else { "" }, line)).collect()
 }
 
-fn labelled(label: &str, rest: String) -> Line {
+pub(super) fn labelled(label: &str, rest: String) -> Line {
     Line { label: format!("{label:<LABEL$}"), mark: None, rest }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use measure::{DropReason, ErrorClass, Gauges, Recorder, Shape, Snapshot, Totals};
+use measure::{DropReason, ErrorClass, Gauges, Names, Recorder, Shape, Snapshot, Totals};
 use report::{Environment, Io, PlanEcho, Run, RunFacts, Share, Summary, Target};
 use verdict::{Ending, Facts, Threshold, Verdict, judge};
 
@@ -137,7 +137,7 @@ pub(crate) fn facts(id: &str, share: Option<Share>, seconds: u32) -> RunFacts {
             settings: BTreeMap::from([("timeout".to_owned(), "10s".to_owned())]),
         },
         environment: Environment { host: "loader".to_owned(), notes: Vec::new() },
-        names: vec!["home".to_owned(), "search".to_owned()],
+        names: Names::requests(["home".to_owned(), "search".to_owned()]),
         cores: vec![Some(1)],
         link: Some(report::Link { interface: "eth0".to_owned(), speed_bits_per_s: Some(10_000_000_000) }),
         connections_limit: 1_024,
@@ -151,8 +151,11 @@ pub(crate) fn judged(seconds: u32, totals: &Totals, thresholds: &[&str]) -> Verd
     let thresholds: Vec<Threshold> =
         thresholds.iter().map(|text| Threshold::parse(text).expect("a good threshold")).collect();
     let per_second = |count: u64| count * 1_000_000 / u64::from(seconds.max(1));
+    let names = Names::requests(["home".to_owned(), "search".to_owned()]);
     let judged = Facts {
         totals,
+        names: &names,
+        watched: &[],
         sent_micro_tps: per_second(totals.counters.sent),
         completed_micro_tps: per_second(totals.counters.completed()),
         lag_p99_of_worst_second_ns: 13_000,

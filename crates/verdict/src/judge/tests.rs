@@ -1,12 +1,15 @@
 //! Verdicts over runs made up of counts and a few latencies.
 
-use measure::{ErrorClass, Shape, ShardTotals, Totals};
+use measure::{ErrorClass, Names, Shape, ShardTotals, Totals};
 use plan::MaxLag;
 
 use super::*;
 use crate::evaluate::Measured;
 
 const MS: u64 = 1_000_000;
+
+static NO_NAMES: Names =
+    Names { requests: Vec::new(), workloads: Vec::new(), groups: Vec::new(), checks: Vec::new(), beyond: 0 };
 
 /// A run of 1,000 arrivals, all answered well after 1 to 1,000 ms, with 1 ms of lag at most.
 fn good() -> Totals {
@@ -36,6 +39,8 @@ fn drop_some(totals: &mut Totals, reason: DropReason, count: u64) {
 fn facts(totals: &Totals) -> Facts<'_> {
     Facts {
         totals,
+        names: &NO_NAMES,
+        watched: &[],
         sent_micro_tps: 100_000_000,
         completed_micro_tps: 99_500_000,
         lag_p99_of_worst_second_ns: MS,

@@ -1,0 +1,60 @@
+//! The names behind the positions that measurements carry.
+//!
+//! What it is: what a report and a threshold call a request, a workload, a group or a check. What it is not: on any
+//! hot path; shards know positions alone.
+//!
+//! Invariant: names of one kind are distinct, which whoever builds the list answers for.
+
+use std::collections::BTreeMap;
+
+use crate::Shape;
+
+/// The name of the requests beyond the limit on names, which are counted together.
+pub const OTHER: &str = "other";
+
+/// A name and the labels that its user gave it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// The labels, by which thresholds may choose.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl From<String> for Named {
+    fn from(name: String) -> Self {
+        Self { name, tags: BTreeMap::new() }
+    }
+}
+
+/// All names of a plan, each kind in the order in which it is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Request names.
+    pub requests: Vec<Named>,
+    /// Workloads that run scenarios.
+    pub workloads: Vec<Named>,
+    /// Groups of steps.
+    pub groups: Vec<Named>,
+    /// Checks.
+    pub checks: Vec<Named>,
+    /// Request names beyond the limit, all of them counted as [`OTHER`], which is then the last of `requests`.
+    pub beyond: usize,
+}
+
+impl Names {
+    /// The names of a plan of plain requests.
+    pub fn requests(names: impl IntoIterator<Item = String>) -> Self {
+        Self { requests: names.into_iter().map(Named::from).collect(), ..Self::default() }
+    }
+
+    /// How much room counting them takes.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            names: self.requests.len(),
+            workloads: self.workloads.len(),
+            groups: self.groups.len(),
+            checks: self.checks.len(),
+        }
+    }
+}
