@@ -93,7 +93,7 @@ fn scenarios(criterion: &mut Criterion) {
     let body = body();
     assert!((900..1_200).contains(&body.len()), "{}", body.len());
     let answer =
-        Answer { status: 200, head: b"", body: &body, body_bytes: body.len() as u64, response_ns: 1 };
+        Answer { status: 200, head: b"", body: Some(&body), body_bytes: body.len() as u64, response_ns: 1 };
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("extract from 1 KiB", |bencher| {
         bencher.iter(|| {

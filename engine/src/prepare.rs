@@ -10,11 +10,12 @@ use std::sync::Arc;
 use measure::Names;
 use plan::{Load, Plan, Scheme, TlsVersion, Trust, Url};
 use rustix::fs::{self, Mode, OFlags};
+use scenario::Needs;
 use schedule::{Arrivals, Cells, Profile, ScheduleError};
 
 use crate::io::{Message, Route};
 use crate::shard::pacing::{CatchUp, Pacing};
-use crate::shard::workload::{Users, Workload};
+use crate::shard::workload::{Task, Users, Workload};
 use crate::shard::{FailStatus, RequestSettings, Settings, TargetSettings, TlsSettings};
 
 /// Bodies that nobody needs are thrown away unseen from this size on: 64 KiB, four receive buffers.
@@ -79,6 +80,7 @@ pub fn prepare(
     let target = TargetSettings {
         routes: routes.into(),
         first_route: 0,
+        authority: url.authority().to_ascii_lowercase(),
         tls: None,
         connections: 0,
         warm_connections: 0,
@@ -100,6 +102,9 @@ pub fn prepare(
             interim: plan.limits.interim,
         },
         discard_from: DISCARD_FROM,
+        scenarios: Vec::new(),
+        kept_body_bytes: 0,
+        unix_offset_ns: 0,
         grace_ns: plan.grace_ns,
         warmup_ns: plan.warmup_ns,
         duration_ns: plan.run_ns(),
@@ -149,7 +154,8 @@ fn request_settings(plan: &Plan, url: &Url) -> Result<(RequestSettings, Option<u
     let settings = RequestSettings {
         name: 0,
         target: 0,
-        message: message(plan, url, &headers)?,
+        message: Some(message(plan, url, &headers)?),
+        needs: Needs::default(),
         last_message: match close_after {
             Some(_) => last_request(plan, url, &headers)?,
             None => None,
@@ -247,7 +253,7 @@ fn workloads(plan: &Plan, shards: usize) -> Result<Split, PrepareError> {
                     Some(count) => arrivals.with_limit(count),
                     None => arrivals,
                 };
-                Workload::open(arrivals, 0)
+                Workload::open(arrivals, Task::Request(0))
             });
             Ok((arrivals.collect(), Some(Arc::clone(&profile))))
         }
@@ -292,7 +298,7 @@ fn closed(plan: &Plan, users: &plan::Users, cells: &[Cells]) -> Result<Vec<Workl
             *quota -= mine;
             mine
         });
-        Workload::closed(Users::new(entries, users.think_ns, mine), 0)
+        Workload::closed(Users::new(entries, users.think_ns, mine), Task::Request(0))
     });
     Ok(workloads.collect())
 }

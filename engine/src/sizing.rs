@@ -114,7 +114,9 @@ struct Asked {
 impl Asked {
     /// The request as the first of a connection.
     fn message(&self) -> &Message {
-        self.request.message(self.target.is_last(0))
+        self.request
+            .message(self.target.is_last(0))
+            .expect("what a plan of flags sends is written beforehand")
     }
 }
 
@@ -167,7 +169,7 @@ impl Probe {
             Completion::Connected { .. } => self.connected(asked)?,
             Completion::Received { lent, .. } => {
                 self.size.received += u64::from(lent.len);
-                let delivery = self.stack.receive(&mut self.machine, self.io.bytes(&lent));
+                let delivery = self.stack.receive(&mut self.machine, self.io.bytes(&lent), None);
                 self.io.release(lent);
                 self.go_on(asked)?;
                 return Ok(delivery);

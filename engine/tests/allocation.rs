@@ -70,7 +70,7 @@ mod shards {
     use engine::io::uring::Uring;
     use engine::shard::link::{Command, Report, pair};
     use engine::shard::pacing::{CatchUp, Pacing};
-    use engine::shard::workload::{Users, Workload};
+    use engine::shard::workload::{Task, Users, Workload};
     use engine::shard::{FailStatus, RequestSettings, Settings, Shard, TargetSettings, TlsSettings};
     use schedule::{Arrivals, Cells, Process, Profile, Rate};
 
@@ -134,6 +134,7 @@ mod shards {
             targets: vec![TargetSettings {
                 routes: [target.address().into()].into(),
                 first_route: 0,
+                authority: String::new(),
                 tls,
                 connections: CONNECTIONS,
                 warm_connections: CONNECTIONS,
@@ -144,7 +145,8 @@ mod shards {
             requests: vec![RequestSettings {
                 name: 0,
                 target: 0,
-                message: b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into(),
+                message: Some(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into()),
+                needs: scenario::Needs::default(),
                 last_message: None,
                 is_head: false,
                 fail_status: FailStatus::new(|code| code >= 400),
@@ -152,6 +154,9 @@ mod shards {
             }],
             response_limits: http1::Limits::default(),
             discard_from: 64 << 10,
+            scenarios: Vec::new(),
+            kept_body_bytes: 1 << 20,
+            unix_offset_ns: 0,
             grace_ns: 10 * NANOS_PER_SECOND,
             warmup_ns: 0,
             duration_ns: SECONDS * NANOS_PER_SECOND,
@@ -168,9 +173,15 @@ mod shards {
             Model::Open => {
                 let profile = Profile::constant(Rate::per_second(RATE), SECONDS * NANOS_PER_SECOND);
                 let profile = Arc::new(profile.expect("a valid profile"));
-                Workload::open(Arrivals::new(profile, Process::Deterministic, &Cells::all()), 0)
+                Workload::open(
+                    Arrivals::new(profile, Process::Deterministic, &Cells::all()),
+                    Task::Request(0),
+                )
             }
-            Model::Closed => Workload::closed(Users::new(vec![0; CONNECTIONS as usize], 20_000_000, None), 0),
+            Model::Closed => Workload::closed(
+                Users::new(vec![0; CONNECTIONS as usize], 20_000_000, None),
+                Task::Request(0),
+            ),
         }
     }
 

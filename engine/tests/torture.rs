@@ -16,7 +16,7 @@ use clock::{Clock, NANOS_PER_SECOND, OsClock};
 use engine::io::uring::Uring;
 use engine::shard::link::{Command, Report, pair};
 use engine::shard::pacing::{CatchUp, Pacing};
-use engine::shard::workload::{Users, Workload};
+use engine::shard::workload::{Task, Users, Workload};
 use engine::shard::{FailStatus, RequestSettings, Settings, Shard, TargetSettings};
 use measure::{Counters, ErrorClass, Totals};
 use rustix::io::Errno;
@@ -76,6 +76,7 @@ fn settings(case: Case, address: SocketAddr) -> Settings {
         targets: vec![TargetSettings {
             routes: [address.into()].into(),
             first_route: 0,
+            authority: String::new(),
             tls: None,
             connections: CONNECTIONS,
             warm_connections: 0,
@@ -86,7 +87,8 @@ fn settings(case: Case, address: SocketAddr) -> Settings {
         requests: vec![RequestSettings {
             name: 0,
             target: 0,
-            message: b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into(),
+            message: Some(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into()),
+            needs: scenario::Needs::default(),
             last_message: None,
             is_head: false,
             fail_status: FailStatus::new(|code| code >= 400),
@@ -94,6 +96,9 @@ fn settings(case: Case, address: SocketAddr) -> Settings {
         }],
         response_limits: http1::Limits::default(),
         discard_from: 64 << 10,
+        scenarios: Vec::new(),
+        kept_body_bytes: 1 << 20,
+        unix_offset_ns: 0,
         grace_ns: TIMEOUT_NS,
         warmup_ns: 0,
         duration_ns: DURATION_NS,
@@ -107,10 +112,13 @@ fn settings(case: Case, address: SocketAddr) -> Settings {
 
 fn workload(case: Case) -> Workload {
     if case.closed {
-        return Workload::closed(Users::new(vec![0; CONNECTIONS as usize], 5_000_000, None), 0);
+        return Workload::closed(
+            Users::new(vec![0; CONNECTIONS as usize], 5_000_000, None),
+            Task::Request(0),
+        );
     }
     let profile = Profile::constant(Rate::per_second(RATE), DURATION_NS).expect("a valid profile");
-    Workload::open(Arrivals::new(Arc::new(profile), Process::Deterministic, &Cells::all()), 0)
+    Workload::open(Arrivals::new(Arc::new(profile), Process::Deterministic, &Cells::all()), Task::Request(0))
 }
 
 /// What a shard counted, and the faults that it met.

@@ -7,7 +7,7 @@ use benches::PLAIN;
 use clock::{NANOS_PER_SECOND, Timestamp};
 use engine::shard::link::{Command, Report, pair};
 use engine::shard::pacing::{CatchUp, Pacing};
-use engine::shard::workload::{Users, Workload};
+use engine::shard::workload::{Task, Users, Workload};
 use engine::shard::{FailStatus, RequestSettings, Settings, Shard, TargetSettings};
 use schedule::{Arrivals, Cells, Process, Profile, Rate};
 
@@ -68,9 +68,12 @@ fn run(row: Row, count: u64) {
     let workload = if row.is_open {
         let profile = Profile::constant(Rate::per_second(RATE), 3_600 * NANOS_PER_SECOND);
         let profile = Arc::new(profile.expect("a valid profile"));
-        Workload::open(Arrivals::new(profile, Process::Deterministic, &Cells::all()).with_limit(count), 0)
+        Workload::open(
+            Arrivals::new(profile, Process::Deterministic, &Cells::all()).with_limit(count),
+            Task::Request(0),
+        )
     } else {
-        Workload::closed(Users::new(vec![0; CONNECTIONS as usize], 0, Some(count)), 0)
+        Workload::closed(Users::new(vec![0; CONNECTIONS as usize], 0, Some(count)), Task::Request(0))
     };
     let (link, mut control) = pair(measure::Shape::requests(1));
     assert!(control.tell(Command::Start { at: Timestamp::from_nanos(2 * NANOS_PER_SECOND) }));
@@ -92,6 +95,7 @@ fn settings(row: Row) -> Settings {
         targets: vec![TargetSettings {
             routes: [SocketAddr::from((Ipv4Addr::LOCALHOST, 80)).into()].into(),
             first_route: 0,
+            authority: String::new(),
             tls: None,
             connections: CONNECTIONS,
             warm_connections: if row.close_after.is_some() { 0 } else { CONNECTIONS },
@@ -102,7 +106,8 @@ fn settings(row: Row) -> Settings {
         requests: vec![RequestSettings {
             name: 0,
             target: 0,
-            message: b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into(),
+            message: Some(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into()),
+            needs: scenario::Needs::default(),
             last_message: None,
             is_head: false,
             fail_status: FailStatus::new(|code| code >= 400),
@@ -110,6 +115,9 @@ fn settings(row: Row) -> Settings {
         }],
         response_limits: http1::Limits::default(),
         discard_from: 64 << 10,
+        scenarios: Vec::new(),
+        kept_body_bytes: 1 << 20,
+        unix_offset_ns: 0,
         grace_ns: 10 * NANOS_PER_SECOND,
         warmup_ns: 0,
         duration_ns: 3_600 * NANOS_PER_SECOND,

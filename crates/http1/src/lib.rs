@@ -16,9 +16,8 @@
 //!
 //! Units: bytes throughout.
 //!
-//! A later user of header fields gets them where they are recognised: the private module `fields` sees every name end and every
-//! piece of every value. An observer argument there, with storage of its own, is the intended way; the machine
-//! itself keeps to fixed memory.
+//! Who wants to read a response keeps the bytes that the machine was given, and finds head and body in them with [`parts`]
+//! when it is complete; the machine itself keeps to fixed memory.
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +29,7 @@ mod head;
 mod request;
 mod response;
 mod syntax;
+mod view;
 mod whole;
 
 #[cfg(test)]
@@ -38,3 +38,4 @@ mod tests;
 pub use error::{ErrorKind, ProtocolError};
 pub use request::{RequestError, USER_AGENT, asks_to_close, encode_head, encode_request};
 pub use response::{Ending, Limits, Response, ResponseMachine, Step};
+pub use view::{Parts, parts};

@@ -19,8 +19,8 @@ pub struct Answer<'a> {
     pub status: u16,
     /// The header lines as they were received; a status line before them does no harm.
     pub head: &'a [u8],
-    /// The body as it was received, without the framing of its transfer.
-    pub body: &'a [u8],
+    /// The body as it was received, without the framing of its transfer; none when it was too long to be kept.
+    pub body: Option<&'a [u8]>,
     /// How many bytes the body had, even if they were not kept.
     pub body_bytes: u64,
     /// The response time.
@@ -76,8 +76,10 @@ impl Iteration {
         {
             return Answered { passed: 0, failed: 0, then };
         }
-        let body = if request.needs.body { answer.body } else { &[] };
-        if let Ok((body, scratch)) = workspace.open(answer.head, body) {
+        let body = if request.needs.body { answer.body } else { Some(&[][..]) };
+        if let Some(body) = body
+            && let Ok((body, scratch)) = workspace.open(answer.head, body)
+        {
             return self.judge(request, context, &Seen { answer, body: Some(body) }, scratch);
         }
         self.judge(request, context, &Seen { answer, body: None }, &mut workspace.scratch)

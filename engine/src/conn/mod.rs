@@ -14,10 +14,12 @@
 //!     └───────────── close, from every state ◄──────────── Leaving
 //! ```
 
+mod capture;
 mod failure;
 mod pool;
 mod stack;
 
+pub(crate) use capture::Capture;
 pub(crate) use failure::{of_connect_errno, of_errno, of_tls};
 pub(crate) use pool::Pool;
 pub(crate) use stack::{Delivery, Stack, TlsStack};
@@ -72,6 +74,10 @@ pub(crate) struct Connection {
     pub(crate) target: usize,
     /// Exchanges finished on it.
     pub(crate) served: u64,
+    /// What is kept of the response that is due.
+    pub(crate) capture: Option<Capture>,
+    /// The driver holds a request that was written for this exchange alone.
+    pub(crate) is_sending: bool,
     /// Body bytes that the driver still throws away unseen.
     pub(crate) discarding: u64,
 }
@@ -86,6 +92,8 @@ impl Connection {
             stack: Stack::Plain,
             target: 0,
             served: 0,
+            capture: None,
+            is_sending: false,
             discarding: 0,
         }
     }
@@ -98,7 +106,13 @@ impl Connection {
         self.machine = ResponseMachine::new(limits);
         self.stack = Stack::Plain;
         self.served = 0;
+        self.is_sending = false;
         self.discarding = 0;
+    }
+
+    /// Whether part of a request has not left.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.is_sending || self.stack.is_sending()
     }
 
     /// Moves the tenant out.

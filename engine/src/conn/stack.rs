@@ -10,7 +10,7 @@ use http1::{Response, ResponseMachine};
 use measure::ErrorClass;
 use tls::TlsError;
 
-use super::failure;
+use super::{Capture, failure};
 use crate::io::Message;
 
 /// Plain, or inside TLS.
@@ -42,6 +42,12 @@ impl TlsStack {
     pub(crate) fn begin(&mut self, request: &Message) -> Result<(), TlsError> {
         self.unsent = Some(0);
         self.gather(request)
+    }
+
+    /// Begins to send a request that was written for one exchange. An error that is retryable has sent nothing.
+    pub(crate) fn begin_rendered(&mut self, request: &[u8]) -> Result<(), TlsError> {
+        self.unsent = None;
+        self.session.send(request, &mut self.outgoing)
     }
 
     /// Encrypts as much of what is left of the request as fits one send.
@@ -85,13 +91,22 @@ pub(crate) enum Delivery {
 }
 
 impl Stack {
-    /// Takes bytes that arrived. They may be changed in place.
-    pub(crate) fn receive(&mut self, machine: &mut ResponseMachine, bytes: &mut [u8]) -> Delivery {
+    /// Takes bytes that arrived, and keeps them in `capture`, up to so many. They may be changed in place.
+    pub(crate) fn receive(
+        &mut self,
+        machine: &mut ResponseMachine,
+        bytes: &mut [u8],
+        mut capture: Option<(&mut Capture, usize)>,
+    ) -> Delivery {
         let mut delivery = Delivery::Nothing;
         match self {
-            Self::Plain => feed(machine, bytes, &mut delivery),
+            Self::Plain => {
+                keep(&mut capture, bytes);
+                feed(machine, bytes, &mut delivery);
+            }
             Self::Tls(stack) => {
                 let result = stack.session.receive(bytes, &mut stack.outgoing, &mut |plain| {
+                    keep(&mut capture, plain);
                     feed(machine, plain, &mut delivery);
                 });
                 if let Err(error) = result
@@ -126,6 +141,14 @@ impl Stack {
             Self::Plain => false,
             Self::Tls(stack) => !stack.session.peer_closed(),
         }
+    }
+}
+
+/// Keeps what came, where somebody wants to read it.
+#[inline]
+fn keep(capture: &mut Option<(&mut Capture, usize)>, bytes: &[u8]) {
+    if let Some((capture, most)) = capture {
+        capture.push(bytes, *most);
     }
 }
 

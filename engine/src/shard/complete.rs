@@ -9,7 +9,7 @@ use measure::ErrorClass;
 
 use super::release::FAILED_CONNECT_PAUSE_NS;
 use super::{COMPLETIONS_PER_TURN, CONNECTION_STEPS, Shard};
-use crate::conn::{Delivery, Stack, State, TlsStack, of_connect_errno, of_errno};
+use crate::conn::{Capture, Connection, Delivery, Stack, State, TlsStack, of_connect_errno, of_errno};
 use crate::io::{Completion, ConnId, Errno, Io, Lent};
 use http1::Response;
 use measure::DropReason;
@@ -70,7 +70,9 @@ impl<I: Io> Shard<I> {
         }
         connection.discarding = connection.discarding.saturating_sub(u64::from(lent.len));
         let bytes = self.io.bytes(&lent);
-        let delivery = connection.stack.receive(&mut connection.machine, bytes);
+        let Connection { stack, machine, capture, .. } = connection;
+        let most = self.iterations.kept_bytes;
+        let delivery = stack.receive(machine, bytes, capture.as_mut().map(|capture| (capture, most)));
         self.io.release(lent);
         self.delivered(conn, delivery);
     }
@@ -119,7 +121,8 @@ impl<I: Io> Shard<I> {
     /// A long body that nobody needs: let the driver throw the rest away without copying it.
     fn discard_rest(&mut self, conn: ConnId) {
         let connection = &mut self.connections[conn.index as usize];
-        if connection.discarding > 0 || !matches!(connection.stack, Stack::Plain) {
+        let is_needed = connection.discarding > 0 || connection.capture.is_some();
+        if is_needed || !matches!(connection.stack, Stack::Plain) {
             return;
         }
         let rest = connection.machine.discardable();
@@ -147,14 +150,13 @@ impl<I: Io> Shard<I> {
         } else {
             recorder.ok(request.name, response_ns, service_ns, response.status);
         }
-        self.request_ended(exchange.cause, 0);
         let connection = &mut self.connections[conn.index as usize];
+        let mut capture = connection.capture.take();
         let target_index = connection.target;
         connection.served += 1;
         // An answer that did not wait for the whole request leaves the rest of it in the way of the next.
         let close_after = self.targets[target_index].settings.close_after;
-        let spent =
-            close_after.is_some_and(|most| connection.served >= most) || connection.stack.is_sending();
+        let spent = close_after.is_some_and(|most| connection.served >= most) || connection.has_unsent();
         if spent || !response.keep_alive {
             // A peer that goes on after the last request said `close` will not close by itself.
             if response.keep_alive || ended {
@@ -168,12 +170,31 @@ impl<I: Io> Shard<I> {
             self.answered.push(conn);
             self.flush(conn);
         }
+        match self.iteration_of(exchange.cause) {
+            None => self.user_goes_on(exchange.cause.workload, exchange.cause.user, 0),
+            Some(id) => {
+                self.iteration_answered(id, exchange.cause, &response, response_ns, capture.as_mut());
+            }
+        }
+        self.keep_capture(capture);
+    }
+
+    /// Keeps a capture's memory for the next response.
+    fn keep_capture(&mut self, capture: Option<Capture>) {
+        if let Some(mut capture) = capture {
+            capture.clear();
+            self.iterations.captures.push(capture);
+        }
     }
 
     fn sent(&mut self, conn: ConnId, buffer: Vec<u8>) {
-        if let Stack::Tls(stack) = &mut self.connections[conn.index as usize].stack {
+        let connection = &mut self.connections[conn.index as usize];
+        connection.is_sending = false;
+        if let Stack::Tls(stack) = &mut connection.stack {
             stack.put_spare(buffer);
             self.flush(conn);
+        } else {
+            self.iterations.buffers.push(buffer);
         }
     }
 
@@ -294,6 +315,8 @@ impl<I: Io> Shard<I> {
                     recorder.first_byte(at.nanos_since(exchange.sent));
                 }
                 recorder.failed(name, class, response_ns, Some(service_ns));
+                let capture = self.connections[conn.index as usize].capture.take();
+                self.keep_capture(capture);
                 self.request_ended(exchange.cause, 0);
                 self.close(conn);
             }

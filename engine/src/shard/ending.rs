@@ -9,7 +9,7 @@ use clock::Timestamp;
 use measure::{DropReason, ErrorClass};
 
 use super::link::Report;
-use super::workload::Workload;
+use super::workload::{Task, Workload};
 use super::{Phase, Shard};
 use crate::conn::{Connection, State};
 use crate::io::{ConnId, Io};
@@ -131,7 +131,10 @@ impl<I: Io> Shard<I> {
 
     fn settle_drained(&mut self) {
         let Phase::Draining { until } = self.phase else { return };
-        if self.exchanges.len() == 0 && self.targets.iter().all(|target| target.waiting.is_empty()) {
+        if self.exchanges.len() == 0
+            && self.targets.iter().all(|target| target.waiting.is_empty())
+            && self.iterations.under_way() == 0
+        {
             self.finish();
         } else if self.now >= until && self.unheard_turns == 0 {
             self.cut_off();
@@ -147,10 +150,14 @@ impl<I: Io> Shard<I> {
             Phase::Running => {
                 self.drop_due();
                 self.drop_waiting(DropReason::Interrupted);
+                self.cut_off_iterations(false);
                 self.end_sending();
             }
             // The grace has begun: another stop does not begin it anew.
-            Phase::Draining { .. } => self.drop_waiting(DropReason::Interrupted),
+            Phase::Draining { .. } => {
+                self.drop_waiting(DropReason::Interrupted);
+                self.cut_off_iterations(false);
+            }
             Phase::Done => {}
         }
     }
@@ -175,6 +182,13 @@ impl<I: Io> Shard<I> {
         let now = self.now;
         while let Some((_, workload)) = self.next_due().filter(|(due, _)| *due <= now && *due < self.end) {
             let Some(due) = self.workloads[workload].take(self.start) else { return };
+            if let Task::Scenario(scenario) = self.workloads[workload].task {
+                let counted = self.iterations.counted(scenario);
+                let recorder = self.recorder(due.intended < self.origin);
+                recorder.iteration_scheduled(counted);
+                recorder.iteration_dropped(counted, DropReason::Interrupted);
+                continue;
+            }
             let recorder = self.recorder(due.intended < self.origin);
             recorder.scheduled(1);
             recorder.lag(now.nanos_since(due.intended));
@@ -200,6 +214,7 @@ impl<I: Io> Shard<I> {
             self.recorder(exchange.warmup).cut_off(name);
             self.close(exchange.conn);
         }
+        self.cut_off_iterations(true);
     }
 
     /// Closes what is open and hands over the last snapshots.

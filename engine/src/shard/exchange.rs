@@ -23,10 +23,14 @@ pub(crate) struct ExchangeId(pub(crate) u32);
 pub(crate) struct Cause {
     /// Which of the plan's requests.
     pub(crate) request: u16,
+    /// To which target it goes: the request's own, or where a redirect leads.
+    pub(crate) target: u16,
     /// The workload that it belongs to.
     pub(crate) workload: u16,
     /// The closed model's user who waits for it; [`NONE`] in the open model.
     pub(crate) user: u32,
+    /// The place of the iteration that it belongs to; [`NONE`] where every arrival is one request.
+    pub(crate) iteration: u32,
 }
 
 /// One request on its way, from the moment it was handed to a connection.
@@ -77,7 +81,7 @@ impl ExchangeTable {
     pub(crate) fn new(capacity: u32, timeouts_ns: &[u64]) -> Self {
         let vacant = Place {
             exchange: Exchange {
-                cause: Cause { request: 0, workload: 0, user: NONE },
+                cause: Cause { request: 0, target: 0, workload: 0, user: NONE, iteration: NONE },
                 intended: Timestamp::ZERO,
                 deadline: Timestamp::ZERO,
                 sent: Timestamp::ZERO,
@@ -176,7 +180,7 @@ mod tests {
 
     fn exchange(intended: u64) -> Exchange {
         Exchange {
-            cause: Cause { request: 0, workload: 0, user: NONE },
+            cause: Cause { request: 0, target: 0, workload: 0, user: NONE, iteration: NONE },
             intended: Timestamp::from_nanos(intended),
             deadline: Timestamp::ZERO,
             sent: Timestamp::from_nanos(intended),

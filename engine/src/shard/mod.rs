@@ -25,8 +25,10 @@ pub mod workload;
 
 mod complete;
 mod ending;
+mod iterations;
 mod leaving;
 mod release;
+pub mod scenarios;
 mod settings;
 mod targets;
 mod waiting;
@@ -44,6 +46,7 @@ pub use settings::{FailStatus, RequestSettings, Settings, TargetSettings, TlsSet
 use crate::conn::Connection;
 use crate::io::{ConnId, Io, PreparedId, Wait};
 use exchange::{Cause, ExchangeTable};
+use iterations::Iterations;
 use leaving::Leaving;
 use link::{Command, Link, Report};
 use pacing::{COALESCE_NS, LONGEST_SLEEP_NS, Pacing, Smoother};
@@ -114,6 +117,7 @@ pub struct Shard<I: Io> {
     targets: Vec<Target>,
     requests: Vec<Request>,
     exchanges: ExchangeTable,
+    iterations: Iterations,
     /// Connections that were answered in this turn, until all that came in it has been looked at.
     answered: Vec<ConnId>,
     leaving: Leaving,
@@ -169,7 +173,9 @@ impl<I: Io> Shard<I> {
         timeouts_ns.sort_unstable();
         timeouts_ns.dedup();
         let requests = settings.requests.iter().map(|request| {
-            let message = io.prepare_message(request.message.clone());
+            // What each iteration writes anew has no message; its place is never sent.
+            let message =
+                request.message.clone().map_or(PreparedId(u32::MAX), |message| io.prepare_message(message));
             let last_message =
                 request.last_message.clone().map_or(message, |message| io.prepare_message(message));
             let list = timeouts_ns.iter().position(|&timeout_ns| timeout_ns == request.timeout_ns);
@@ -201,6 +207,7 @@ impl<I: Io> Shard<I> {
                 .collect(),
             requests,
             exchanges: ExchangeTable::new(limits.connections, &timeouts_ns),
+            iterations: Iterations::new(&settings),
             answered: Vec::with_capacity(COMPLETIONS_PER_TURN as usize),
             leaving: Leaving::new(),
             recorders: [recorder(false), recorder(true)],
@@ -258,6 +265,7 @@ impl<I: Io> Shard<I> {
         self.seal_due(before);
         self.obey();
         self.complete();
+        self.resume_iterations();
         self.release();
         self.expire();
         // Most turns find nothing to open; but a table that was full may have room by now.
@@ -273,7 +281,7 @@ impl<I: Io> Shard<I> {
     fn next_wait(&mut self) -> Wait {
         // Before it waits for anything, a turn is meant to go on at once.
         self.planned = self.now;
-        if self.unfinished_turn || self.unheard_turns > 0 {
+        if self.unfinished_turn || self.unheard_turns > 0 || self.iterations.are_ready() {
             return Wait::Poll;
         }
         let mut until = self.now.plus_nanos(LONGEST_SLEEP_NS);
@@ -291,6 +299,7 @@ impl<I: Io> Shard<I> {
             }
             until = until.min(self.end.max(self.now.plus_nanos(1)));
         }
+        until = until.min(self.iterations.next_look(self.now));
         if let Phase::Draining { until: cut_off } = self.phase {
             until = until.min(cut_off);
         }

@@ -6,12 +6,14 @@
 //! Invariant: an arrival is counted as scheduled exactly once, when the shard gets to it, and from then on it
 //! is sent or dropped.
 
+use clock::Timestamp;
 use measure::DropReason;
 
 use super::exchange::{Cause, Exchange, NONE};
+use super::iterations::iteration_of;
 use super::pacing::{CatchUp, SKIP_AFTER_NS};
 use super::waiting::Waiting;
-use super::workload::Due;
+use super::workload::{Due, Task};
 use super::{CONNECTION_STEPS, ENCRYPTION_STEPS, Phase, RELEASES_PER_TURN, Shard};
 use crate::conn::{Stack, State};
 use crate::io::{ConnId, Errno, Io, TABLE_FULL};
@@ -54,8 +56,12 @@ impl<I: Io> Shard<I> {
         let now = self.present;
         let lag_ns = now.nanos_since(due.intended);
         let warmup = due.intended < self.origin;
-        let request = self.workloads[workload].request;
-        let cause = Cause { request, workload: index(workload), user: due.user };
+        let request = match self.workloads[workload].task {
+            Task::Request(request) => request,
+            Task::Scenario(scenario) => return self.begin_iteration(index(workload), scenario, due),
+        };
+        let target = self.settings.requests[usize::from(request)].target;
+        let cause = Cause { request, target, workload: index(workload), user: due.user, iteration: NONE };
         let recorder = self.recorder(warmup);
         recorder.scheduled(1);
         recorder.lag(lag_ns);
@@ -63,15 +69,12 @@ impl<I: Io> Shard<I> {
     }
 
     /// A request is due and counted as scheduled: a connection takes it, or it waits, or it is dropped.
-    fn request_due(&mut self, waiting: Waiting) {
+    pub(super) fn request_due(&mut self, waiting: Waiting) {
         let cause = waiting.cause;
-        let target_index = self.settings.requests[usize::from(cause.request)].target;
-        let target = &mut self.targets[target_index];
-        target.pool.arrival();
+        let target_index = usize::from(cause.target);
+        self.targets[target_index].pool.arrival();
         // Past its deadline nothing can come of it, and that is not the target's fault.
-        let skips = self.settings.catch_up == CatchUp::Skip
-            && waiting.reached.nanos_since(waiting.intended) > SKIP_AFTER_NS;
-        if skips || self.has_expired(&waiting) {
+        if self.skips(waiting.intended) || self.has_expired(&waiting) {
             self.drop_request(cause, waiting.warmup, DropReason::Late);
             return;
         }
@@ -87,6 +90,11 @@ impl<I: Io> Shard<I> {
         }
     }
 
+    /// Whether the plan wants what was due then to be dropped by now.
+    pub(super) fn skips(&self, intended: Timestamp) -> bool {
+        self.settings.catch_up == CatchUp::Skip && self.present.nanos_since(intended) > SKIP_AFTER_NS
+    }
+
     /// Counts a request that will never be sent.
     pub(super) fn drop_request(&mut self, cause: Cause, warmup: bool, reason: DropReason) {
         self.recorder(warmup).dropped(reason);
@@ -97,10 +105,18 @@ impl<I: Io> Shard<I> {
         self.request_ended(cause, pause_ns);
     }
 
-    /// Lets the closed model's user go on; nothing in the open model.
+    /// A request got no response: its iteration, or the closed model's user, goes on.
     pub(super) fn request_ended(&mut self, cause: Cause, pause_ns: u64) {
-        if cause.user != NONE {
-            self.workloads[usize::from(cause.workload)].ended(cause.user, self.now, pause_ns);
+        match self.iteration_of(cause) {
+            None => self.user_goes_on(cause.workload, cause.user, pause_ns),
+            Some(id) => self.iteration_unanswered(id, cause, pause_ns),
+        }
+    }
+
+    /// Lets the closed model's user go on; nothing in the open model.
+    pub(super) fn user_goes_on(&mut self, workload: u16, user: u32, pause_ns: u64) {
+        if user != NONE {
+            self.workloads[usize::from(workload)].ended(user, self.now, pause_ns);
         }
     }
 
@@ -112,14 +128,18 @@ impl<I: Io> Shard<I> {
         let connection = &mut self.connections[conn.index as usize];
         let is_last = self.targets[connection.target].settings.is_last(connection.served);
         let encrypts = !matches!(connection.stack, Stack::Plain);
-        let encrypted = match &mut connection.stack {
-            Stack::Plain => Ok(()),
-            Stack::Tls(stack) => stack.begin(settings.message(is_last)),
+        let message = settings.message(is_last);
+        let iteration = iteration_of(&self.workloads, cause);
+        let encrypted = match (&mut connection.stack, message) {
+            (Stack::Plain, _) => Ok(()),
+            (Stack::Tls(stack), Some(message)) => stack.begin(message),
+            (Stack::Tls(stack), None) => stack.begin_rendered(self.iterations.rendered(iteration)),
         };
         if encrypted.is_err_and(tls::TlsError::is_retryable) {
             return self.begin_elsewhere(conn, waiting);
         }
-        let (name, is_head) = (settings.name, settings.is_head);
+        let (name, is_head, needs, is_rendered) =
+            (settings.name, settings.is_head, settings.needs, message.is_none());
         let now = self.step(if encrypts { ENCRYPTION_STEPS } else { 1 });
         let exchange = self.exchanges.begin(
             request.list,
@@ -136,13 +156,25 @@ impl<I: Io> Shard<I> {
         let connection = &mut self.connections[conn.index as usize];
         connection.state = State::Busy { exchange };
         connection.machine.expect(is_head);
+        connection.capture =
+            (needs.head || needs.body).then(|| self.iterations.captures.pop().unwrap_or_default());
         let recorder = &mut self.recorders[usize::from(waiting.warmup)];
         recorder.sent(name);
         recorder.queue(now.nanos_since(waiting.reached));
-        match (&connection.stack, encrypted) {
-            (_, Err(error)) => self.break_off(conn, crate::conn::of_tls(error)),
-            (Stack::Tls(_), Ok(())) => self.flush(conn),
-            (Stack::Plain, Ok(())) => {
+        // Under TLS it has been copied in being encrypted.
+        let bytes = is_rendered.then(|| self.take_rendered(cause));
+        let connection = &mut self.connections[conn.index as usize];
+        match (&connection.stack, encrypted, bytes) {
+            (_, Err(error), _) => self.break_off(conn, crate::conn::of_tls(error)),
+            (Stack::Tls(_), Ok(()), bytes) => {
+                self.iterations.buffers.extend(bytes);
+                self.flush(conn);
+            }
+            (Stack::Plain, Ok(()), Some(bytes)) => {
+                connection.is_sending = true;
+                self.io.send_owned(conn, bytes);
+            }
+            (Stack::Plain, Ok(()), None) => {
                 self.io.send(conn, if is_last { request.last_message } else { request.message });
             }
         }
@@ -169,7 +201,10 @@ impl<I: Io> Shard<I> {
             State::Busy { exchange } if stack.unsent.is_some() => {
                 let request = usize::from(self.exchanges.cause(exchange).request);
                 let is_last = self.targets[connection.target].settings.is_last(connection.served);
-                stack.gather(self.settings.requests[request].message(is_last))
+                match self.settings.requests[request].message(is_last) {
+                    Some(message) => stack.gather(message),
+                    None => Ok(()),
+                }
             }
             _ => Ok(()),
         };

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use measure::Shape;
 
+use scenario::Needs;
+
 use super::pacing::{CatchUp, Pacing};
+use super::scenarios::ScenarioSettings;
 use crate::io::{Limits, Message, Route};
 
 /// Bytes of receive buffers that a driver may allocate for one shard: 32 MiB.
@@ -25,6 +28,8 @@ pub struct Settings {
     pub targets: Vec<TargetSettings>,
     /// What is sent. At least one.
     pub requests: Vec<RequestSettings>,
+    /// What workloads run that do more than send one request. A workload and its scenario belong together.
+    pub scenarios: Vec<ScenarioSettings>,
     /// Bounds on responses.
     pub response_limits: http1::Limits,
     /// Body bytes that nobody needs are thrown away unseen from this many on.
@@ -41,6 +46,10 @@ pub struct Settings {
     pub catch_up: CatchUp,
     /// How the shard waits.
     pub pacing: Pacing,
+    /// Bytes of a body that are kept for checks and extractions, at most.
+    pub kept_body_bytes: u32,
+    /// What is added to the monotonic clock for Unix time, in nanoseconds.
+    pub unix_offset_ns: u64,
     /// CPU time of the calling thread, in nanoseconds.
     pub cpu_clock: fn() -> u64,
     /// For how long the calling thread could have run and had no core, in nanoseconds since it began; None where the
@@ -57,6 +66,8 @@ pub struct TargetSettings {
     pub first_route: usize,
     /// TLS around it.
     pub tls: Option<TlsSettings>,
+    /// Host and port as in its URL, by which redirects find it; in lower case.
+    pub authority: String,
     /// Connections open at one time, at most.
     pub connections: u32,
     /// Connections to open before the start.
@@ -75,9 +86,11 @@ pub struct RequestSettings {
     /// Under which name it is counted.
     pub name: u32,
     /// To whom it goes: a place in [`Settings::targets`].
-    pub target: usize,
-    /// As it goes on the wire.
-    pub message: Message,
+    pub target: u16,
+    /// As it goes on the wire; `None` for what each iteration writes anew.
+    pub message: Option<Message>,
+    /// What is kept of its responses.
+    pub needs: Needs,
     /// In its last form, which asks the target to close the connection behind it; `None` where `message` says so itself,
     /// or must not.
     pub last_message: Option<Message>,
@@ -130,10 +143,10 @@ impl TargetSettings {
 impl RequestSettings {
     /// The request for a connection for which it is or is not the last.
     #[inline]
-    pub fn message(&self, is_last: bool) -> &Message {
+    pub fn message(&self, is_last: bool) -> Option<&Message> {
         match &self.last_message {
-            Some(last) if is_last => last,
-            _ => &self.message,
+            Some(last) if is_last => Some(last),
+            _ => self.message.as_ref(),
         }
     }
 }

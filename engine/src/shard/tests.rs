@@ -9,13 +9,14 @@ use schedule::{Arrivals, Cells, Process, Profile, Rate};
 
 use super::link::{Command, Control, Report, pair};
 use super::pacing::{CatchUp, Pacing};
-use super::workload::{Users, Workload};
+use super::workload::{Task, Users, Workload};
 use super::{FailStatus, Phase, RequestSettings, Settings, Shard, TargetSettings};
 use crate::io::Errno;
 use crate::io::sim::{DelayLaw, HttpServer, Listener, LocalRefusal, Network, Quirk, SimIo, Truth};
 
 mod ending;
 mod ids;
+mod iterations;
 mod lateness;
 mod pressure;
 mod seconds;
@@ -36,6 +37,8 @@ struct Lab {
     settings: Settings,
     rate: u64,
     duration_ns: u64,
+    /// What each arrival begins.
+    task: Task,
     users: Option<Users2>,
     /// How many arrivals the plan has at most.
     limit: Option<u64>,
@@ -71,6 +74,7 @@ struct Outcome {
     start: Timestamp,
     asked: u64,
     profile: Option<Profile>,
+    task: Task,
     /// How long the list of connection attempts was at most.
     opening_most: usize,
 }
@@ -93,6 +97,7 @@ impl Lab {
                 targets: vec![TargetSettings {
                     routes: [address().into()].into(),
                     first_route: 0,
+                    authority: String::new(),
                     tls: None,
                     connections: 64,
                     warm_connections: 0,
@@ -103,7 +108,8 @@ impl Lab {
                 requests: vec![RequestSettings {
                     name: 0,
                     target: 0,
-                    message: request.to_vec().into(),
+                    message: Some(request.to_vec().into()),
+                    needs: scenario::Needs::default(),
                     last_message: None,
                     is_head: false,
                     fail_status: FailStatus::new(|code| code >= 400),
@@ -111,6 +117,9 @@ impl Lab {
                 }],
                 response_limits: http1::Limits::default(),
                 discard_from: 65_536,
+                scenarios: Vec::new(),
+                kept_body_bytes: 1 << 20,
+                unix_offset_ns: 0,
                 grace_ns: 10 * SECOND,
                 warmup_ns: 0,
                 duration_ns,
@@ -122,6 +131,7 @@ impl Lab {
             },
             rate,
             duration_ns,
+            task: Task::Request(0),
             users: None,
             limit: None,
             acts: Vec::new(),
@@ -165,7 +175,7 @@ impl Lab {
             Profile::constant(Rate::per_second(self.rate), self.duration_ns).expect("a valid profile")
         });
         let workload = if let Some(users) = self.users {
-            Workload::closed(Users::new(vec![0; users.count], users.think_ns, users.requests), 0)
+            Workload::closed(Users::new(vec![0; users.count], users.think_ns, users.requests), self.task)
         } else {
             let profile = Arc::new(profile.clone().expect("the open model has a profile"));
             let arrivals = Arrivals::new(profile, Process::Deterministic, &Cells::all());
@@ -173,13 +183,13 @@ impl Lab {
                 Some(count) => arrivals.with_limit(count),
                 None => arrivals,
             };
-            Workload::open(arrivals, 0)
+            Workload::open(arrivals, self.task)
         };
-        let (link, mut control) = pair(measure::Shape::requests(1));
+        let (link, mut control) = pair(self.settings.shape);
         let start = Timestamp::from_nanos(BOOT + LEAD);
         let mut shard = Shard::new(io, self.settings.clone(), vec![workload], link);
         let mut heard = Heard {
-            totals: Totals::new(Shape::requests(1)),
+            totals: Totals::new(self.settings.shape),
             sealed: Vec::new(),
             sending_ended: None,
             kept: Vec::new(),
@@ -206,7 +216,7 @@ impl Lab {
         let truth = shard.io.finish();
         let Heard { totals, sealed, sending_ended, .. } = heard;
         let asked = profile.as_ref().map_or(0, Profile::arrival_count);
-        Outcome { totals, sealed, sending_ended, truth, start, asked, profile, opening_most }
+        Outcome { totals, sealed, sending_ended, truth, start, asked, profile, task: self.task, opening_most }
     }
 }
 
@@ -243,7 +253,8 @@ impl Outcome {
     fn check(&self, case: &str) -> &Self {
         let counters = &self.totals.counters;
         assert!(counters.balanced(), "{case}: {:?}", counters.audit());
-        if self.profile.is_some() {
+        assert!(self.totals.balanced(), "{case}: {:?}", self.totals.iterations_total());
+        if self.profile.is_some() && self.task == Task::Request(0) {
             assert!(counters.scheduled <= self.asked, "{case}: scheduled more than asked");
             assert!(self.truth.requests.len() as u64 <= counters.sent, "{case}: more requests than sent");
             self.check_nothing_early(case);

@@ -26,7 +26,7 @@ pub(crate) struct Waiting {
     pub(crate) warmup: bool,
 }
 
-/// Places whose memory is taken at the start, 8 MB: ten seconds of 25,000 arrivals. A stall in the midst of a run then
+/// Places whose memory is taken at the start, 10 MB: ten seconds of 25,000 arrivals. A stall in the midst of a run then
 /// takes no more, and a plan of millions in a second does not take gigabytes for a stall that never comes.
 const POPULATED: usize = 250_000;
 
@@ -44,7 +44,7 @@ impl WaitingQueue {
         let blank = Waiting {
             intended: Timestamp::MAX,
             reached: Timestamp::MAX,
-            cause: Cause { request: 0, workload: 0, user: u32::MAX },
+            cause: Cause { request: 0, target: 0, workload: 0, user: u32::MAX, iteration: u32::MAX },
             warmup: false,
         };
         entries.resize(capacity.min(POPULATED), blank);
@@ -100,7 +100,7 @@ mod tests {
 
     fn entry(at: u64) -> Waiting {
         Waiting {
-            cause: Cause { request: 0, workload: 0, user: u32::MAX },
+            cause: Cause { request: 0, target: 0, workload: 0, user: u32::MAX, iteration: u32::MAX },
             intended: Timestamp::from_nanos(at),
             reached: Timestamp::from_nanos(at),
             warmup: false,

@@ -19,6 +19,8 @@ use super::exchange::NONE;
 pub(crate) struct Due {
     /// When the plan wants it sent.
     pub(crate) intended: Timestamp,
+    /// Its place in the workload, unique over all shards and engines.
+    pub(crate) slot: u64,
     /// The closed model's user, or [`NONE`].
     pub(crate) user: u32,
 }
@@ -27,8 +29,21 @@ pub(crate) struct Due {
 #[derive(Debug)]
 pub struct Workload {
     source: Source,
-    /// What it sends: a place in [`super::Settings::requests`].
-    pub(crate) request: u16,
+    /// What it does for each arrival.
+    pub(crate) task: Task,
+    /// When it begins, from the plan's zero on.
+    begins_ns: u64,
+    /// From when on nothing of it is due, from the plan's zero on.
+    ends_ns: u64,
+}
+
+/// What is done for an arrival.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// One request is sent: a place in [`super::Settings::requests`].
+    Request(u16),
+    /// An iteration of a scenario is run: a place in [`super::Settings::scenarios`].
+    Scenario(u16),
 }
 
 /// Where the arrivals of a workload come from.
@@ -45,6 +60,10 @@ enum Source {
 pub struct Users {
     /// When each user of this shard enters, in order.
     entries: VecDeque<u64>,
+    /// The users of this shard by their numbers in the plan, and the iterations that each has begun.
+    begun: Vec<(u64, u64)>,
+    /// How many users the whole plan has.
+    population: u64,
     think_ns: u64,
     /// Users ready for their next request. Thinking is constant, so they get ready in order.
     ready: VecDeque<(Timestamp, u32)>,
@@ -58,7 +77,29 @@ impl Users {
     /// together begin at most `requests`.
     pub fn new(entries_ns: Vec<u64>, think_ns: u64, requests: Option<u64>) -> Self {
         let ready = VecDeque::with_capacity(entries_ns.len());
-        Self { entries: entries_ns.into(), think_ns, ready, entered: 0, remaining: requests }
+        let population = entries_ns.len() as u64;
+        let begun = (0..population).map(|number| (number, 0)).collect();
+        Self {
+            entries: entries_ns.into(),
+            begun,
+            population,
+            think_ns,
+            ready,
+            entered: 0,
+            remaining: requests,
+        }
+    }
+
+    /// Says which of the plan's `population` users these are, in the order of their entries.
+    ///
+    /// # Panics
+    /// When there are not as many numbers as users.
+    #[must_use]
+    pub fn numbered(mut self, numbers: impl IntoIterator<Item = u64>, population: u64) -> Self {
+        let begun: Vec<_> = numbers.into_iter().map(|number| (number, 0)).collect();
+        assert_eq!(begun.len(), self.entries.len(), "every user has a number");
+        (self.begun, self.population) = (begun, population);
+        self
     }
 
     fn next(&self, start: Timestamp) -> Option<Timestamp> {
@@ -78,13 +119,13 @@ impl Users {
         let due = match self.ready.front() {
             Some(&(at, user)) if at <= next => {
                 self.ready.pop_front();
-                Due { intended: at, user }
+                Due { intended: at, slot: self.next_slot(user), user }
             }
             _ => {
                 self.entries.pop_front();
                 let user = self.entered;
                 self.entered += 1;
-                Due { intended: next, user }
+                Due { intended: next, slot: self.next_slot(user), user }
             }
         };
         if let Some(remaining) = &mut self.remaining {
@@ -92,34 +133,54 @@ impl Users {
         }
         Some(due)
     }
+
+    /// The n-th iteration of user k among p users has slot n × p + k.
+    fn next_slot(&mut self, user: u32) -> u64 {
+        let (number, begun) = &mut self.begun[user as usize];
+        let slot = begun.wrapping_mul(self.population).wrapping_add(*number);
+        *begun += 1;
+        slot
+    }
 }
 
 impl Workload {
-    /// Arrivals of the plan's schedule, for each of which the `request`-th of the plan's requests is sent.
-    pub fn open(arrivals: Arrivals, request: u16) -> Self {
-        Self { source: Source::Open(arrivals), request }
+    /// Arrivals of a schedule of the plan's.
+    pub fn open(arrivals: Arrivals, task: Task) -> Self {
+        Self { source: Source::Open(arrivals), task, begins_ns: 0, ends_ns: u64::MAX }
     }
 
-    /// Users who send the `request`-th of the plan's requests and wait for the responses.
-    pub fn closed(users: Users, request: u16) -> Self {
-        Self { source: Source::Closed(users), request }
+    /// Users who wait until their task is done before they begin it again.
+    pub fn closed(users: Users, task: Task) -> Self {
+        Self { source: Source::Closed(users), task, begins_ns: 0, ends_ns: u64::MAX }
+    }
+
+    /// Moves it to a stretch of the plan: its own zero is at `begins_ns`, and nothing of it is due from `ends_ns` on.
+    #[must_use]
+    pub fn between(self, begins_ns: u64, ends_ns: u64) -> Self {
+        Self { begins_ns, ends_ns, ..self }
     }
 
     /// When the next piece of work is due; `None` when there is none to come by itself.
+    #[inline]
     pub(crate) fn next_due(&mut self, start: Timestamp) -> Option<Timestamp> {
-        match &mut self.source {
-            Source::Open(arrivals) => arrivals.peek_due_ns().map(|offset| start.plus_nanos(offset)),
-            Source::Closed(users) => users.next(start),
-        }
+        let zero = start.plus_nanos(self.begins_ns);
+        let due = match &mut self.source {
+            Source::Open(arrivals) => arrivals.peek_due_ns().map(|offset| zero.plus_nanos(offset)),
+            Source::Closed(users) => users.next(zero),
+        };
+        due.filter(|due| *due < start.plus_nanos(self.ends_ns))
     }
 
     /// Takes the next piece of work.
     pub(crate) fn take(&mut self, start: Timestamp) -> Option<Due> {
+        let zero = start.plus_nanos(self.begins_ns);
         match &mut self.source {
-            Source::Open(arrivals) => {
-                arrivals.next().map(|arrival| Due { intended: start.plus_nanos(arrival.due_ns), user: NONE })
-            }
-            Source::Closed(users) => users.take(start),
+            Source::Open(arrivals) => arrivals.next().map(|arrival| Due {
+                intended: zero.plus_nanos(arrival.due_ns),
+                slot: arrival.slot,
+                user: NONE,
+            }),
+            Source::Closed(users) => users.take(zero),
         }
     }
 
@@ -160,18 +221,18 @@ mod tests {
 
     #[test]
     fn users_enter_wait_and_think() {
-        let mut load = Workload::closed(Users::new(vec![0, 100], 50, None), 0);
-        assert_eq!(load.take(at(1_000)), Some(Due { intended: at(1_000), user: 0 }));
+        let mut load = Workload::closed(Users::new(vec![0, 100], 50, None), Task::Request(0));
+        assert_eq!(load.take(at(1_000)), Some(Due { intended: at(1_000), slot: 0, user: 0 }));
         assert_eq!(load.next_due(at(1_000)), Some(at(1_100)));
         load.ended(0, at(1_020), 0);
-        assert_eq!(load.take(at(1_000)), Some(Due { intended: at(1_070), user: 0 }));
-        assert_eq!(load.take(at(1_000)), Some(Due { intended: at(1_100), user: 1 }));
+        assert_eq!(load.take(at(1_000)), Some(Due { intended: at(1_070), slot: 2, user: 0 }));
+        assert_eq!(load.take(at(1_000)), Some(Due { intended: at(1_100), slot: 1, user: 1 }));
         assert_eq!(load.next_due(at(1_000)), None);
     }
 
     #[test]
     fn a_count_bounds_the_closed_model() {
-        let mut load = Workload::closed(Users::new(vec![0], 0, Some(2)), 0);
+        let mut load = Workload::closed(Users::new(vec![0], 0, Some(2)), Task::Request(0));
         for round in 0..2 {
             assert!(load.take(at(0)).is_some(), "round {round}");
             load.ended(0, at(round), 0);
@@ -182,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_pause_does_not_hold_up_the_others() {
-        let mut load = Workload::closed(Users::new(vec![0, 0], 0, None), 0);
+        let mut load = Workload::closed(Users::new(vec![0, 0], 0, None), Task::Request(0));
         load.take(at(0));
         load.take(at(0));
         load.ended(0, at(10), 1_000);

@@ -87,7 +87,7 @@ pub fn scenario_cookies(input: &[u8]) {
         out.clear();
         assert!(matches!(iteration.resume(&program, &context, &mut out), Next::Request { .. }));
         check(&out);
-        let answer = Answer { status, head: input, body: &[], body_bytes: 0, response_ns: 1 };
+        let answer = Answer { status, head: input, body: Some(&[]), body_bytes: 0, response_ns: 1 };
         let answered =
             iteration.answer(&program, u16::from(status == 302), &context, &answer, &mut workspace);
         if answered.then == scenario::Then::Redirect {

@@ -97,7 +97,13 @@ pub(crate) struct Transcript {
 
 /// A response that `run` gives.
 pub(crate) fn answer<'a>(status: u16, head: &'a str, body: &'a [u8]) -> Answer<'a> {
-    Answer { status, head: head.as_bytes(), body, body_bytes: body.len() as u64, response_ns: 5_000_000 }
+    Answer {
+        status,
+        head: head.as_bytes(),
+        body: Some(body),
+        body_bytes: body.len() as u64,
+        response_ns: 5_000_000,
+    }
 }
 
 /// Runs one iteration; `respond` is told the number of the request, from 0.

@@ -10,7 +10,8 @@ fn a_start_that_comes_behind_a_stop_starts_nothing() {
     io.listen(address(), lab.server.clone());
     let profile = Profile::constant(Rate::per_second(1_000), SECOND).expect("a valid profile");
     let arrivals = Arrivals::new(Arc::new(profile), Process::Deterministic, &Cells::all());
-    let mut shard = Shard::new(io, lab.settings.clone(), vec![Workload::open(arrivals, 0)], link);
+    let mut shard =
+        Shard::new(io, lab.settings.clone(), vec![Workload::open(arrivals, Task::Request(0))], link);
     shard.turn().expect("the simulated driver does not break");
     assert_eq!(shard.phase, Phase::Armed);
     assert!(control.tell(Command::Stop));

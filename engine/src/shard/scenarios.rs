@@ -1,0 +1,145 @@
+//! What one shard is told of the plan's scenarios, and what their iterations are filled in from.
+//!
+//! What it is: plain data made before the start. What it is not: the iterations, which are in `iterations`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use feeder::{ColumnIndex, Feeder};
+use mapping::Mapping;
+use scenario::{Key, Program, Values};
+
+/// One scenario of a plan, run by one workload.
+#[derive(Clone, Debug)]
+pub struct ScenarioSettings {
+    /// What is done. A shard has a clone of its own: the patterns' caches are not shared.
+    pub program: Program,
+    /// Its place among the workloads whose iterations are counted.
+    pub workload: u32,
+    /// The place of its first request step in [`super::Settings::requests`]; the others follow.
+    pub first_request: u16,
+    /// The place of its first group among the plan's groups; the others follow.
+    pub first_group: u32,
+    /// For each request step, the place of its first check among the plan's checks; the others follow.
+    pub first_checks: Vec<u32>,
+    /// For each barrier of the program, the plan's.
+    pub barriers: Vec<Arc<Barrier>>,
+    /// Where each iteration has a row from.
+    pub feeders: Vec<Arc<Feeder<Mapping>>>,
+    /// For each column of the program: which of `feeders`, and where in its rows.
+    pub columns: Vec<(usize, ColumnIndex)>,
+    /// What its draws are keyed with.
+    pub key: Key,
+    /// Iterations at one time, at most.
+    pub most: u32,
+    /// Bytes of the variables of one iteration, at most.
+    pub variables_bytes: usize,
+    /// What is the same for all iterations.
+    pub world: Arc<World>,
+}
+
+/// What all iterations of a plan may be filled in from.
+#[derive(Clone, Default)]
+pub struct World {
+    /// The secrets, in the plan's order.
+    pub secrets: Vec<Box<[u8]>>,
+    /// What setup has extracted, in the plan's order; `None` for what it did not set.
+    pub setup: Vec<Option<Box<[u8]>>>,
+    /// The files that the program sends, in its order.
+    pub files: Vec<Arc<Mapping>>,
+    /// The tokens that its requests carry, in its order.
+    pub tokens: Vec<Option<Box<[u8]>>>,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // All of it may be secret.
+        formatter.debug_struct("World").finish_non_exhaustive()
+    }
+}
+
+/// The columns of one iteration's rows that its program uses, copied out of them.
+#[derive(Debug, Default)]
+pub(crate) struct Columns {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Columns {
+    /// Takes the columns of the rows of a slot; `false` when a feeder has no row for it.
+    pub(crate) fn fill(&mut self, settings: &ScenarioSettings, slot: u64) -> bool {
+        self.bytes.clear();
+        self.ends.clear();
+        for (feeder, column) in &settings.columns {
+            let feeder = &settings.feeders[*feeder];
+            let Some(row) = feeder.row_for(slot) else { return false };
+            feeder.rows().row(row).field(*column).append_to(&mut self.bytes);
+            self.ends.push(self.bytes.len());
+        }
+        // A feeder of which no column is used still says when the data is at its end.
+        settings.feeders.iter().all(|feeder| feeder.row_for(slot).is_some())
+    }
+
+    fn get(&self, index: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(index)?;
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Some(&self.bytes[start..end])
+    }
+}
+
+/// Everything that the texts of one iteration are filled in from, beside its own variables.
+pub(crate) struct Filling<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) columns: &'a Columns,
+}
+
+impl Values for Filling<'_> {
+    fn column(&self, index: u16) -> Option<&[u8]> {
+        self.columns.get(usize::from(index))
+    }
+
+    fn secret(&self, index: u16) -> Option<&[u8]> {
+        self.world.secrets.get(usize::from(index)).map(|secret| &**secret)
+    }
+
+    fn setup(&self, index: u16) -> Option<&[u8]> {
+        self.world.setup.get(usize::from(index))?.as_deref()
+    }
+
+    fn file(&self, index: u16) -> Option<&[u8]> {
+        self.world.files.get(usize::from(index)).map(|file| file.bytes())
+    }
+
+    fn token(&self, index: u16) -> Option<&[u8]> {
+        self.world.tokens.get(usize::from(index))?.as_deref()
+    }
+}
+
+/// A place where the users of all shards wait for each other: every `users` of them go on together.
+///
+/// It is the one thing that shards share while they run, and only those whose scenario has a barrier look at it.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Barrier {
+    arrived: AtomicU64,
+    users: u64,
+}
+
+impl Barrier {
+    /// A barrier that opens for every `users` who have come, at least one.
+    pub fn new(users: u32) -> Self {
+        Self { arrived: AtomicU64::new(0), users: u64::from(users.max(1)) }
+    }
+
+    /// Somebody comes; yields how many must have come before he may go on.
+    pub(crate) fn arrive(&self) -> u64 {
+        let number = self.arrived.fetch_add(1, Ordering::AcqRel);
+        (number / self.users + 1) * self.users
+    }
+
+    /// Whether those who wait for so many may go on.
+    pub(crate) fn is_open(&self, needed: u64) -> bool {
+        self.arrived.load(Ordering::Acquire) >= needed
+    }
+}
