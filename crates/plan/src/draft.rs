@@ -336,7 +336,7 @@ impl Draft {
         })
     }
 
-    fn connections(&self) -> Result<Connections, PlanError> {
+    pub(crate) fn connections(&self) -> Result<Connections, PlanError> {
         let count = |flag, value: Option<u64>| {
             let too_many =
                 |value: u64| wrong(flag, format!("{value} connections are more than a host has"), "fewer");
@@ -407,7 +407,7 @@ impl Draft {
         }
     }
 
-    fn limits(&self) -> Result<Limits, PlanError> {
+    pub(crate) fn limits(&self) -> Result<Limits, PlanError> {
         let mut limits = Limits::default();
         if let Some(bytes) = self.max_head {
             limits.head_bytes =
@@ -419,7 +419,7 @@ impl Draft {
         Ok(limits)
     }
 
-    fn tls(&self) -> Result<Tls, PlanError> {
+    pub(crate) fn tls(&self) -> Result<Tls, PlanError> {
         let trust = match (&self.ca_pem, self.insecure) {
             (Some(_), true) => {
                 return Err(wrong("--insecure", "it trusts everybody, --cacert only some", "leave one out"));

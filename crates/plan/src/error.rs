@@ -39,7 +39,7 @@ pub struct PlanError {
     /// How to fix it.
     pub fix: String,
     /// Whether a safety rail refuses a plan that is otherwise valid.
-    refusal: bool,
+    pub(crate) refusal: bool,
 }
 
 impl PlanError {

@@ -14,6 +14,7 @@ mod body;
 mod choice;
 mod connect_to;
 mod cores;
+pub mod document;
 mod draft;
 mod duration;
 mod error;

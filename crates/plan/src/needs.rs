@@ -26,19 +26,19 @@ pub struct Needs {
 /// Descriptors of the program itself: standard streams, runtime, signals, control socket, reports.
 const DESCRIPTORS_BASE: u64 = 24;
 /// Descriptors of a shard beside its open connections, for those that wait for the target to close them.
-const DESCRIPTORS_LEAVING: u64 = 64;
+pub(crate) const DESCRIPTORS_LEAVING: u64 = 64;
 /// Descriptors of a shard: ring or epoll, timer, wake-up.
 const DESCRIPTORS_PER_SHARD: u64 = 4;
 /// How long Linux keeps a closed connection's port (`TCP_TIMEWAIT_LEN`).
 const TIME_WAIT_NS: u64 = 60_000_000_000;
 /// Memory of the program itself.
-const MEMORY_BASE: u64 = 16 << 20;
+pub(crate) const MEMORY_BASE: u64 = 16 << 20;
 /// Memory of a shard: histograms of the open and the spare snapshots, tables, its stack.
-const MEMORY_PER_SHARD: u64 = 4 << 20;
+pub(crate) const MEMORY_PER_SHARD: u64 = 4 << 20;
 /// Memory of a connection: two receive buffers of 16 KiB and its tables.
-const MEMORY_PER_CONNECTION: u64 = 36 << 10;
+pub(crate) const MEMORY_PER_CONNECTION: u64 = 36 << 10;
 /// Memory that TLS adds to a connection: records in both directions and the session.
-const MEMORY_PER_TLS_CONNECTION: u64 = 48 << 10;
+pub(crate) const MEMORY_PER_TLS_CONNECTION: u64 = 48 << 10;
 /// Memory of an arrival that waits for a connection.
 const MEMORY_PER_WAITING: u64 = 16;
 

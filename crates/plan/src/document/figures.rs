@@ -1,0 +1,105 @@
+//! Figures of a plan file: what its workloads come to together.
+//!
+//! What it is: arithmetic for `engine check` and for the rails. What it is not: a look at the host.
+
+use std::num::NonZeroU32;
+
+use schedule::{Profile, Rate};
+
+use super::{PlanFile, Workload, WorkloadLoad};
+use crate::needs::{
+    DESCRIPTORS_LEAVING, MEMORY_BASE, MEMORY_PER_CONNECTION, MEMORY_PER_SHARD, MEMORY_PER_TLS_CONNECTION,
+};
+use crate::{Connections, Needs, Scheme};
+
+impl PlanFile {
+    /// How long the plan lasts, without warm-up and grace.
+    pub fn duration_ns(&self) -> u64 {
+        self.workloads.iter().map(Workload::end_ns).max().unwrap_or(0)
+    }
+
+    /// The highest rate that the open workloads reach together.
+    ///
+    /// Between two corners of any profile the sum is a straight line: its highest point is a corner, seen from the
+    /// left or from the right.
+    pub fn highest_rate(&self) -> Rate {
+        let open: Vec<(u64, &Profile)> = self.open().collect();
+        let mut corners: Vec<u64> = Vec::new();
+        for (start_ns, profile) in &open {
+            let mut at_ns = *start_ns;
+            corners.push(at_ns);
+            for phase in profile.phases() {
+                at_ns = at_ns.saturating_add(phase.duration_ns);
+                corners.push(at_ns);
+            }
+        }
+        corners.sort_unstable();
+        corners.dedup();
+        let sum = |at_ns: u64| {
+            let rates = open.iter().map(|(start_ns, profile)| match at_ns.checked_sub(*start_ns) {
+                Some(within_ns) => profile.rate_at(within_ns).as_micro(),
+                None => 0,
+            });
+            rates.fold(0_u64, u64::saturating_add)
+        };
+        // The nanosecond before a corner stands for its left side: what a line rises by in it is rounded away.
+        let highest = corners.iter().flat_map(|at_ns| [sum(*at_ns), sum(at_ns.saturating_sub(1))]).max();
+        Rate::from_micro(highest.unwrap_or(0))
+    }
+
+    /// The most users that the closed workloads have together at one time, at most.
+    pub fn most_users(&self) -> u64 {
+        let closed = self.workloads.iter().filter(|workload| workload.load.most_users() > 0);
+        let spans: Vec<(u64, u64, u64)> = closed
+            .map(|workload| (workload.start_ns, workload.end_ns(), u64::from(workload.load.most_users())))
+            .collect();
+        let at = |at_ns: u64| {
+            let there = spans.iter().filter(|(start_ns, end_ns, _)| (*start_ns..*end_ns).contains(&at_ns));
+            there.map(|(.., users)| users).sum()
+        };
+        spans.iter().map(|(start_ns, ..)| at(*start_ns)).max().unwrap_or(0)
+    }
+
+    /// How many arrivals the open workloads have together: exactly where they are evenly spaced, on average where
+    /// they are random.
+    pub fn arrivals(&self) -> u64 {
+        let open =
+            self.workloads.iter().filter(|workload| matches!(workload.load, WorkloadLoad::Open { .. }));
+        open.filter_map(|workload| workload.load.iterations()).fold(0, u64::saturating_add)
+    }
+
+    /// Estimates what the plan needs on `shards` shards, data files apart.
+    ///
+    /// Each target has its own connections; users never need more of them than they are. How many requests an
+    /// iteration sends only running it tells, so nothing is foreseen here for connections that were closed.
+    pub fn needs(&self, shards: u32) -> Needs {
+        let users = self.most_users();
+        let only_users = self.highest_rate() == Rate::ZERO;
+        let (mut open, mut memory_bytes) = (0_u64, MEMORY_BASE + u64::from(shards) * MEMORY_PER_SHARD);
+        let mut leaving = 0;
+        for target in &self.targets {
+            let cap = u64::from(target.connections.cap.map_or(Connections::DEFAULT_CAP, NonZeroU32::get));
+            let connections = if only_users { cap.min(users.max(1)) } else { cap };
+            let tls = if target.url.scheme() == Scheme::Https { MEMORY_PER_TLS_CONNECTION } else { 0 };
+            open += connections;
+            memory_bytes += connections * (MEMORY_PER_CONNECTION + tls);
+            if target.connections.close_after.is_some() {
+                leaving += connections.min(u64::from(shards) * DESCRIPTORS_LEAVING);
+            }
+        }
+        Needs {
+            connections: u32::try_from(open).unwrap_or(u32::MAX),
+            response_ns_at_cap: None,
+            descriptors: Needs::descriptors_beside_connections(shards) + open + leaving,
+            ports: open,
+            memory_bytes,
+        }
+    }
+
+    fn open(&self) -> impl Iterator<Item = (u64, &Profile)> {
+        self.workloads.iter().filter_map(|workload| match &workload.load {
+            WorkloadLoad::Open { profile, .. } => Some((workload.start_ns, profile)),
+            WorkloadLoad::Closed { .. } => None,
+        })
+    }
+}
