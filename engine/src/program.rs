@@ -6,14 +6,15 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use report::{Summary, merge, terminal_summary};
 use verdict::ExitCode;
 
-use crate::args::{self, Command, Merge, Sink, TargetAlone};
+use crate::args::{self, Color, Command, Merge, Sink, TargetAlone};
 use crate::cores::divide;
 use crate::progress::{style, tell};
-use crate::{control, doctor, host, outputs, standalone};
+use crate::{check, control, doctor, host, outputs, standalone};
 
 /// Runs the program; yields how it ends.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -31,6 +32,7 @@ fn execute(command: Command) -> ExitCode {
         Command::Run(run) => standalone::run(*run),
         Command::Target(alone) => target_alone(*alone),
         Command::Merge(asked) => merge_files(&asked),
+        Command::Check(file) => check_plan(&file),
         Command::Schema(name) => print_schema(name.as_deref()),
         Command::Doctor { connections } => {
             host::raise_descriptor_limit();
@@ -60,9 +62,21 @@ fn print(text: &str) -> Option<ExitCode> {
     }
 }
 
+/// Reads a plan file and explains it.
+fn check_plan(file: &Path) -> ExitCode {
+    match check::explain(file, style(Color::Auto, io::stdout().is_terminal())) {
+        Ok(text) => print(&text).unwrap_or(ExitCode::Passed),
+        Err(refusal) => {
+            tell(&format!("error: {refusal}\n"));
+            refusal.exit_code
+        }
+    }
+}
+
 fn print_schema(name: Option<&str>) -> ExitCode {
-    const OWN: [(&str, &str); 2] = [("truth", target::SCHEMA), ("control", control::SCHEMA)];
-    const NAMES: [&str; 4] = ["summary", "interval", "truth", "control"];
+    const OWN: [(&str, &str); 3] =
+        [("plan", plan::document::PLAN_JSON_SCHEMA), ("truth", target::SCHEMA), ("control", control::SCHEMA)];
+    const NAMES: [&str; 5] = ["summary", "interval", "plan", "truth", "control"];
     let Some(name) = name else {
         return print(&format!("{}\n", NAMES.join("\n"))).unwrap_or(ExitCode::Passed);
     };

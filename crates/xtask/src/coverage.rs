@@ -27,6 +27,7 @@ const PARSERS: &[(&str, &[&str])] = &[
         &["crates/http1/src/response.rs", "crates/http1/src/fields.rs", "crates/http1/src/chunked.rs"],
     ),
     ("measure_histogram", &["crates/measure/src/codec.rs"]),
+    ("plan_document", &["crates/plan/src/document/"]),
     ("plan_request", &["crates/plan/src/url.rs", "crates/plan/src/header.rs"]),
     (
         "plan_texts",

@@ -52,6 +52,8 @@ pub(super) enum SubCommand {
     Target(Box<TargetFlags>),
     /// Merge summaries of several runs exactly
     Merge(MergeFlags),
+    /// Read a plan file and explain it: its schedule drawn, totals, how long it takes, what it needs
+    Check(CheckFlags),
     /// Print the JSON Schema of a document
     Schema(SchemaFlags),
     /// Say what this host allows, and what to change
@@ -341,9 +343,17 @@ pub(super) struct MergeFlags {
 /// The flags of `engine schema`.
 #[derive(Debug, Args)]
 pub(super) struct SchemaFlags {
-    /// The document: summary, interval, truth, control; without a name they are listed
+    /// The document: summary, interval, plan, truth, control; without a name they are listed
     #[arg(value_name = "NAME")]
     pub(super) name: Option<String>,
+}
+
+/// The flags of `engine check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckFlags {
+    /// The plan (openloop.plan/1, YAML or JSON), or - for standard input
+    #[arg(value_name = "PLAN")]
+    pub(super) file: std::path::PathBuf,
 }
 
 /// The flags of `engine doctor`.

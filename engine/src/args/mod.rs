@@ -68,6 +68,8 @@ pub enum Command {
     Target(Box<TargetAlone>),
     /// Merge summaries.
     Merge(Merge),
+    /// Read a plan file and explain it; `-` is standard input.
+    Check(PathBuf),
     /// Print the schema with this name, or list the names.
     Schema(Option<String>),
     /// Examine this host, with so many connections in mind.
@@ -163,6 +165,7 @@ pub fn parse(
     match line.command {
         Some(SubCommand::Target(flags)) => others::target(&flags, surroundings),
         Some(SubCommand::Merge(flags)) => others::merge(flags, surroundings),
+        Some(SubCommand::Check(flags)) => Ok(Command::Check(flags.file)),
         Some(SubCommand::Schema(flags)) => Ok(Command::Schema(flags.name)),
         Some(SubCommand::Doctor(flags)) => others::doctor(&flags),
         None => {
@@ -241,7 +244,7 @@ fn file(text: &str, surroundings: &dyn Surroundings) -> Result<Vec<u8>, plan::Pl
 }
 
 /// What the system said, without Rust's number.
-fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),

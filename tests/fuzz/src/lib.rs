@@ -21,6 +21,7 @@
 
 mod documents;
 mod histograms;
+mod plans;
 mod requests;
 mod responses;
 mod rows;
@@ -31,6 +32,7 @@ mod texts;
 
 pub use documents::{control_request, report_merge};
 pub use histograms::histogram;
+pub use plans::plan_document;
 pub use requests::http1_request;
 pub use responses::http1_response;
 pub use rows::{feeder_csv, feeder_jsonl};
@@ -50,6 +52,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("http1_request", http1_request),
     ("http1_response", http1_response),
     ("measure_histogram", histogram),
+    ("plan_document", plan_document),
     ("plan_request", plan_request),
     ("plan_texts", plan_texts),
     ("report_merge", report_merge),

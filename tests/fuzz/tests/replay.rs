@@ -25,6 +25,7 @@ replays! {
     http1_request
     http1_response
     measure_histogram
+    plan_document
     plan_request
     plan_texts
     report_merge

@@ -172,7 +172,7 @@ fn schemas_are_printed_by_name_and_refuse_what_is_wrong() {
     let listed = Engine::new("schema").run().expect(0);
     let names: Vec<&str> = listed.stdout.lines().collect();
     assert!(names.len() >= 4, "{}", listed.told());
-    for name in names.iter().copied().chain(["summary", "interval", "truth", "control"]) {
+    for name in names.iter().copied().chain(["summary", "interval", "plan", "truth", "control"]) {
         let schema = Schema::of(name);
         assert!(!schema.faults(&serde_json::json!({})).is_empty(), "{name} admits everything");
     }

@@ -8,6 +8,7 @@ mod drivers;
 mod environment;
 mod gbit;
 mod load;
+mod plan_files;
 mod quickstart;
 mod rate_cap;
 mod routes;

@@ -1,0 +1,243 @@
+//! `engine check`: a plan file, read and explained.
+//!
+//! What it is: the [`World`] of this process for plan files, and a page for people: each workload with its schedule drawn,
+//! totals, how long it takes, what it needs. What it is not: a run; nothing is connected to.
+//!
+//! Invariant: no value of a secret stands on the page; files are looked for from the plan's folder.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use plan::document::{Iterations, PlanFile, Workload, WorkloadLoad, World};
+use plan::{PlanError, Rate, duration_text, quoted, rate_text};
+use report::{Style, sanitized};
+use schedule::Process;
+use verdict::{ExitCode, Threshold};
+
+use crate::args::{self, Refusal, Surroundings as _};
+use crate::host::Facts;
+use crate::host::figures::{bytes, count, counted};
+
+/// Columns of a drawn schedule.
+const COLUMNS: u64 = 60;
+/// Largest plan and largest file that a plan has read as a whole.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// This process, as a plan file in `folder` sees it.
+#[derive(Clone, Debug)]
+pub struct Here {
+    folder: PathBuf,
+}
+
+impl Here {
+    /// For the plan at `file`; standard input has the current folder.
+    pub fn of(file: &Path) -> Self {
+        let folder = file.parent().filter(|_| file != Path::new("-"));
+        Self { folder: folder.unwrap_or(Path::new("")).to_owned() }
+    }
+}
+
+/// The contents of a file that is one, and no larger than a plan's file may be.
+fn contents(path: &Path) -> Result<Vec<u8>, String> {
+    let file = regular(path)?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err("it has more than 64 MiB".into());
+    }
+    Ok(bytes)
+}
+
+/// Opens a file; what is none, such as a pipe, could keep the program waiting.
+fn regular(path: &Path) -> Result<File, String> {
+    let metadata = fs::metadata(path).map_err(|error| args::reason(&error))?;
+    if metadata.is_dir() {
+        return Err("it is a directory".into());
+    }
+    if !metadata.is_file() {
+        return Err("it is no regular file".into());
+    }
+    File::open(path).map_err(|error| args::reason(&error))
+}
+
+impl World for Here {
+    fn variable(&self, name: &str) -> Result<Option<String>, String> {
+        args::Process
+            .variable(name)
+            .map(|value| value.into_string().map_err(|_| "is not UTF-8".into()))
+            .transpose()
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        contents(&self.folder.join(path))
+    }
+
+    fn look(&self, path: &str) -> Result<(), String> {
+        regular(&self.folder.join(path)).map(|_| ())
+    }
+
+    fn check_threshold(&self, text: &str) -> Result<(), PlanError> {
+        Threshold::parse(text).map(|_| ())
+    }
+}
+
+/// Reads the plan at `file`, or from standard input (`-`).
+pub fn read(file: &Path) -> Result<PlanFile, Refusal> {
+    let wrong = |message: String, exit_code| Refusal { message, exit_code };
+    let bytes = if file == Path::new("-") {
+        args::Process.read(file).map_err(|error| args::reason(&error))
+    } else {
+        contents(file)
+    };
+    let bytes = bytes.map_err(|reason| {
+        let shown = quoted(&file.to_string_lossy());
+        wrong(
+            format!("cannot read {shown}: {reason} → the path of a plan (openloop.plan/1)"),
+            ExitCode::Usage,
+        )
+    })?;
+    let name = if file == Path::new("-") { "standard input".into() } else { file.to_string_lossy() };
+    PlanFile::parse(&name, &bytes, &Here::of(file)).map_err(|error| {
+        let code = if error.is_refusal() { ExitCode::Refused } else { ExitCode::Usage };
+        wrong(error.to_string(), code)
+    })
+}
+
+/// Reads a plan file and explains it.
+pub fn explain(file: &Path, style: Style) -> Result<String, Refusal> {
+    let plan = read(file)?;
+    let cores = Facts::gather().cores.len();
+    Ok(page(&plan, &file.to_string_lossy(), u32::try_from(cores).unwrap_or(1).max(1), style))
+}
+
+/// The page for people.
+pub fn page(plan: &PlanFile, file: &str, shards: u32, style: Style) -> String {
+    let mut page = String::new();
+    let name = plan.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
+    let _ = writeln!(page, "{}{name}: the plan is valid.\n", sanitized(file));
+    for target in &plan.targets {
+        let _ = writeln!(page, "target    {:<16} {}", target.name, target.url);
+    }
+    for data in &plan.data {
+        let unique = if data.unique { ", each row once" } else { "" };
+        let _ = writeln!(page, "data      {:<16} {}{unique}", data.name, sanitized(&data.file));
+    }
+    let total_ns = plan.duration_ns();
+    for workload in &plan.workloads {
+        let scenario = plan.scenarios.get(workload.scenario).map_or("", |scenario| scenario.name.as_str());
+        let does = if scenario == workload.name { String::new() } else { format!(" of {scenario}") };
+        let _ = writeln!(page, "\nworkload  {:<16} {}{does}", workload.name, told(workload));
+        let edge = if style.utf8 { "│" } else { "|" };
+        let _ = writeln!(
+            page,
+            "          {edge}{}{edge} {}",
+            drawn(workload, total_ns, style),
+            highest(workload)
+        );
+    }
+    let end = duration_text(total_ns);
+    let _ = writeln!(page, "\n          0s{end:>width$}\n", width = 60);
+    totals(plan, shards, &mut page);
+    page
+}
+
+/// What the workloads come to together.
+fn totals(plan: &PlanFile, shards: u32, page: &mut String) {
+    let mut lasts = duration_text(plan.duration_ns());
+    if let Some(warmup_ns) = plan.options.warmup_ns.filter(|ns| *ns > 0) {
+        let _ = write!(lasts, ", and {} of warm-up in front", duration_text(warmup_ns));
+    }
+    let _ = writeln!(page, "lasts        {lasts}");
+    let rate = plan.highest_rate();
+    if rate > Rate::ZERO {
+        let arrivals = count(plan.arrivals());
+        let _ = writeln!(page, "arrivals     {arrivals} iterations, at most {}/s together", rate_text(rate));
+    }
+    if plan.most_users() > 0 {
+        let _ = writeln!(page, "users        at most {} at one time", count(plan.most_users()));
+    }
+    let needs = plan.needs(shards);
+    let _ = writeln!(page, "connections  at most {}", count(u64::from(needs.connections)));
+    let _ = writeln!(page, "ports        at most {} local ones", count(needs.ports));
+    let _ = writeln!(page, "descriptors  at most {}", count(needs.descriptors));
+    let over = counted(u64::from(shards), "core");
+    let _ = writeln!(page, "memory       about {} on {over}, data files apart", bytes(needs.memory_bytes));
+    if !plan.thresholds.is_empty() {
+        let texts: Vec<String> = plan.thresholds.iter().map(|one| sanitized(&one.that)).collect();
+        let _ = writeln!(page, "thresholds   {}", texts.join(", "));
+    }
+}
+
+/// A workload in words.
+fn told(workload: &Workload) -> String {
+    let when = format!("{} to {}", duration_text(workload.start_ns), duration_text(workload.end_ns()));
+    match &workload.load {
+        WorkloadLoad::Open { process, .. } => {
+            let about = if *process == Process::Deterministic { "" } else { "about " };
+            let iterations = workload.load.iterations().map_or_else(String::new, count);
+            format!("{when}, {about}{iterations} iterations")
+        }
+        WorkloadLoad::Closed { iterations, .. } => {
+            let users = counted(u64::from(workload.load.most_users()), "user");
+            match iterations {
+                Iterations::Unbounded => format!("{when}, {users}"),
+                Iterations::Total(total) => format!("{when}, {users}, {} iterations", count(*total)),
+                Iterations::Each(each) => format!("{when}, {users}, {} each", counted(*each, "iteration")),
+            }
+        }
+    }
+}
+
+/// The top of a drawn schedule.
+fn highest(workload: &Workload) -> String {
+    match &workload.load {
+        WorkloadLoad::Open { profile, .. } => format!("{}/s", rate_text(profile.max_rate())),
+        WorkloadLoad::Closed { .. } => counted(u64::from(workload.load.most_users()), "user"),
+    }
+}
+
+/// The schedule of a workload over the time of the whole plan: its height in the middle of each column.
+fn drawn(workload: &Workload, total_ns: u64, style: Style) -> String {
+    let bars: &[char] = if style.utf8 {
+        &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
+    } else {
+        &['_', '.', '-', '=', '#']
+    };
+    let highest = match &workload.load {
+        WorkloadLoad::Open { profile, .. } => profile.max_rate().as_micro(),
+        WorkloadLoad::Closed { .. } => u64::from(workload.load.most_users()),
+    };
+    let column = |index: u64| {
+        let at_ns = u128::from(total_ns) * u128::from(2 * index + 1) / u128::from(2 * COLUMNS);
+        let at_ns = u64::try_from(at_ns).unwrap_or(u64::MAX);
+        let within_ns = at_ns.checked_sub(workload.start_ns).filter(|ns| *ns < workload.load.duration_ns());
+        let Some(within_ns) = within_ns else { return ' ' };
+        let height = match &workload.load {
+            WorkloadLoad::Open { profile, .. } => profile.rate_at(within_ns).as_micro(),
+            WorkloadLoad::Closed { .. } => users_at(workload, within_ns),
+        };
+        let steps = (bars.len() - 1) as u128;
+        let bar = (u128::from(height) * steps).div_ceil(u128::from(highest.max(1)));
+        bars[usize::try_from(bar).unwrap_or(0).min(bars.len() - 1)]
+    };
+    (0..COLUMNS).map(column).collect()
+}
+
+/// How many users a closed workload has at an instant of it.
+fn users_at(workload: &Workload, within_ns: u64) -> u64 {
+    let WorkloadLoad::Closed { stages, first, .. } = &workload.load else { return 0 };
+    let (mut from, mut left_ns) = (u64::from(*first), within_ns);
+    for stage in stages {
+        let to = u64::from(stage.users);
+        if left_ns < stage.duration_ns {
+            let change = u128::from(from.abs_diff(to)) * u128::from(left_ns) / u128::from(stage.duration_ns);
+            let change = u64::try_from(change).unwrap_or(u64::MAX);
+            return if to >= from { from + change } else { from - change };
+        }
+        left_ns -= stage.duration_ns;
+        from = to;
+    }
+    from
+}
