@@ -135,12 +135,12 @@ pub fn launch(
 ) -> Result<Vec<Worker>, LaunchError> {
     let mut workers = Vec::with_capacity(shards.len());
     for (index, (settings, workloads)) in shards.into_iter().enumerate() {
-        let (link, control) = pair(settings.shape);
+        let (link, control) = pair();
         let core = cores.get(index).copied();
         let (tell, told) = mpsc::channel();
         let thread = thread::Builder::new()
             .name(format!("shard-{index}"))
-            .spawn(move || run_shard(driver, core, settings, workloads, link, &tell))
+            .spawn(move || run_shard(driver, core, settings, &workloads, link, &tell))
             .map_err(|source| LaunchError::Refused { shard: index, source })?;
         match told.recv() {
             Ok(Ok(pinned)) => workers.push(Worker { control, core: core.filter(|_| pinned), thread }),
@@ -159,7 +159,7 @@ fn run_shard(
     driver: Driver,
     core: Option<usize>,
     settings: Settings,
-    workloads: Vec<Workload>,
+    workloads: &[Workload],
     link: Link,
     tell: &mpsc::Sender<Result<bool, String>>,
 ) -> io::Result<()> {

@@ -195,11 +195,11 @@ mod shards {
         })
         .expect("the target starts");
         let settings = settings(case, &target);
-        let (link, mut control) = pair(measure::Shape::requests(1));
+        let (link, mut control) = pair();
         let (over, until_over) = mpsc::channel::<()>();
         let shard = thread::spawn(move || {
             let io = build(settings.driver_limits());
-            let ended = Shard::new(io, settings, vec![workload(case.model)], link).run().map(drop);
+            let ended = Shard::new(io, settings, &[workload(case.model)], link).run().map(drop);
             drop(over);
             ended
         });

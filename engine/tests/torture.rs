@@ -131,7 +131,7 @@ struct Outcome {
 /// Runs a shard to its end on a thread of its own.
 fn run(case: Case, address: SocketAddr) -> Outcome {
     let settings = settings(case, address);
-    let (link, mut control) = pair(measure::Shape::requests(1));
+    let (link, mut control) = pair();
     let (over, until_over) = mpsc::channel::<()>();
     let shard = thread::spawn(move || {
         let limits = settings.driver_limits();
@@ -141,7 +141,7 @@ fn run(case: Case, address: SocketAddr) -> Outcome {
             buffer_count: case.buffer_count,
         };
         let driver = Driver::with_faults(limits, case.faults).expect("this host has io_uring");
-        let ended = Shard::new(Uring::from(driver), settings, vec![workload(case)], link).run();
+        let ended = Shard::new(Uring::from(driver), settings, &[workload(case)], link).run();
         drop(over);
         ended.map(|io| {
             let driver = Driver::from(io);

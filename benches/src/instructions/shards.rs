@@ -75,9 +75,9 @@ fn run(row: Row, count: u64) {
     } else {
         Workload::closed(Users::new(vec![0; CONNECTIONS as usize], 0, Some(count)), Task::Request(0))
     };
-    let (link, mut control) = pair(measure::Shape::requests(1));
+    let (link, mut control) = pair();
     assert!(control.tell(Command::Start { at: Timestamp::from_nanos(2 * NANOS_PER_SECOND) }));
-    Shard::new(io, settings, vec![workload], link).run().expect("memory does not break");
+    Shard::new(io, settings, &[workload], link).run().expect("memory does not break");
     let mut ok = 0;
     while let Some(report) = control.report() {
         if let Report::Sealed(snapshot) = report {

@@ -55,6 +55,11 @@ impl IntervalHistogram {
         self.max_ns = self.max_ns.max(value_ns);
     }
 
+    /// The counts, in the order of the layout.
+    pub fn buckets(&self) -> &[u32] {
+        &self.buckets
+    }
+
     /// Values counted.
     pub fn count(&self) -> u64 {
         self.count

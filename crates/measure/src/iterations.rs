@@ -148,8 +148,9 @@ impl CheckCounts {
     }
 }
 
-/// Measurements of one workload over one interval.
+/// Measurements of one workload over one interval. On cache lines of its own, as a [`Snapshot`](crate::Snapshot) is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[repr(align(128))]
 pub struct WorkloadSnapshot {
     /// What became of its iterations.
     pub iterations: IterationCounters,
@@ -171,8 +172,9 @@ impl WorkloadSnapshot {
     }
 }
 
-/// Measurements of one group of steps over one interval.
+/// Measurements of one group of steps over one interval. On cache lines of its own, as a [`Snapshot`](crate::Snapshot) is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[repr(align(128))]
 pub struct GroupSnapshot {
     /// How often it was gone through to its end.
     pub ok: u64,

@@ -10,7 +10,11 @@
 use crate::{CheckCounts, Counters, ErrorClass, GroupSnapshot, IntervalHistogram, Shape, WorkloadSnapshot};
 
 /// Measurements of one shard over one interval.
+///
+/// A shard writes it with every exchange, while others' lie beside it in memory: none shares a cache line with its
+/// neighbours. 128 bytes, because processors fetch lines in pairs.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(align(128))]
 pub struct Snapshot {
     /// The run; 0 where there is only one.
     pub run: u128,
@@ -67,8 +71,9 @@ pub struct Gauges {
     pub waiting: u64,
 }
 
-/// Measurements of one request name over one interval.
+/// Measurements of one request name over one interval. On cache lines of its own, as a [`Snapshot`] is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[repr(align(128))]
 pub struct NameSnapshot {
     /// Requests sent.
     pub sent: u64,

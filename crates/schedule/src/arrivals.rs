@@ -39,7 +39,7 @@ pub struct Arrival {
 /// The arrivals of a set of cells; an iterator.
 ///
 /// After `None` it may yield again, once a raised rate brings more slots before the end of the profile.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Arrivals {
     cursor: Cursor,
     source: Source,
@@ -47,7 +47,7 @@ pub struct Arrivals {
     head: Option<Arrival>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Source {
     Slots(Slots),
     Poisson(Box<Poisson>),
@@ -139,7 +139,7 @@ impl Iterator for Arrivals {
 }
 
 /// A profile, and the segment in which it was last asked for a time: the next answer is nearly always there too.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Cursor {
     profile: Arc<Profile>,
     duration_ns: u64,

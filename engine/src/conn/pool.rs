@@ -36,6 +36,16 @@ impl Pool {
         }
     }
 
+    /// Where it lies, for the test that shards lie apart.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> [std::ops::Range<usize>; 2] {
+        let (idle, place) = (self.idle.as_ptr().addr(), self.place.as_ptr().addr());
+        [
+            idle..idle + self.idle.capacity() * size_of::<ConnId>(),
+            place..place + self.place.capacity() * size_of::<u32>(),
+        ]
+    }
+
     /// An arrival is due: one more connect is paid for.
     pub(crate) fn arrival(&mut self) {
         self.credit += 1;

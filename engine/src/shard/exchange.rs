@@ -104,6 +104,16 @@ impl ExchangeTable {
         }
     }
 
+    /// Where it lies, for the test that shards lie apart.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> [std::ops::Range<usize>; 3] {
+        fn of<T>(elements: &Vec<T>) -> std::ops::Range<usize> {
+            let start = elements.as_ptr().addr();
+            start..start + elements.capacity() * size_of::<T>()
+        }
+        [of(&self.places), of(&self.free), of(&self.lists)]
+    }
+
     /// How many exchanges are in flight.
     pub(crate) fn len(&self) -> usize {
         self.places.len() - self.free.len()

@@ -65,7 +65,7 @@ pub struct Link {
     commands: Consumer<Command>,
     reports: Producer<Report>,
     spares: Consumer<Box<Snapshot>>,
-    /// Spares that were never used.
+    /// Spares that were never used, made by the shard.
     fresh: Vec<Box<Snapshot>>,
 }
 
@@ -77,14 +77,13 @@ pub struct Control {
     spares: Producer<Box<Snapshot>>,
 }
 
-/// Makes a pair of ends for a shard of a plan of this shape.
-pub fn pair(shape: Shape) -> (Link, Control) {
+/// Makes a pair of ends.
+pub fn pair() -> (Link, Control) {
     let (command_in, command_out) = RingBuffer::new(CAPACITY);
     let (report_in, report_out) = RingBuffer::new(CAPACITY);
     let (spare_in, spare_out) = RingBuffer::new(CAPACITY);
     let control = Control { commands: command_in, reports: report_out, spares: spare_in };
-    let fresh = (0..SPARES).map(|_| Box::new(Snapshot::new(shape))).collect();
-    (Link { commands: command_out, reports: report_in, spares: spare_out, fresh }, control)
+    (Link { commands: command_out, reports: report_in, spares: spare_out, fresh: Vec::new() }, control)
 }
 
 impl Link {
@@ -92,12 +91,22 @@ impl Link {
         self.commands.pop().ok()
     }
 
-    /// Takes the memory of the spares now, on the thread that calls, which should be the shard's: memory lies near the
-    /// core that first writes to it.
-    pub(super) fn populate(&mut self, longest_ns: u64) {
-        for snapshot in &mut self.fresh {
-            snapshot.populate(longest_ns);
-        }
+    /// Makes the spares for a plan of this shape, with the memory of all values up to `longest_ns`. The shard calls it on
+    /// its own thread: what a thread allocates lies apart from what others do, and near to its core.
+    pub(super) fn make_spares(&mut self, shape: Shape, longest_ns: u64) {
+        self.fresh = (0..SPARES)
+            .map(|_| {
+                let mut spare = Box::new(Snapshot::new(shape));
+                spare.populate(longest_ns);
+                spare
+            })
+            .collect();
+    }
+
+    /// The spares that were never used, for the test that shards lie apart.
+    #[cfg(test)]
+    pub(super) fn fresh(&self) -> impl Iterator<Item = &Snapshot> {
+        self.fresh.iter().map(AsRef::as_ref)
     }
 
     /// An empty snapshot: one that came back, which is still in the processor's cache, before one never used.

@@ -163,11 +163,12 @@ pub struct Shard<I: Io> {
 }
 
 impl<I: Io> Shard<I> {
-    /// A shard over `io`, whose limits are at least [`Settings::driver_limits`].
+    /// A shard over `io`, whose limits are at least [`Settings::driver_limits`]. Of the workloads it makes copies: whoever
+    /// made them made those of the other shards, too, one beside the other.
     ///
     /// # Panics
     /// When there are 256 lengths of timeout or more.
-    pub fn new(mut io: I, settings: Settings, workloads: Vec<Workload>, mut link: Link) -> Self {
+    pub fn new(mut io: I, settings: Settings, workloads: &[Workload], mut link: Link) -> Self {
         let limits = settings.driver_limits();
         let mut timeouts_ns: Vec<u64> = settings.requests.iter().map(|request| request.timeout_ns).collect();
         timeouts_ns.sort_unstable();
@@ -197,7 +198,7 @@ impl<I: Io> Shard<I> {
             }
             recorder
         };
-        link.populate(longest_ns);
+        link.make_spares(settings.shape, longest_ns);
         Self {
             connections,
             targets: settings
@@ -233,7 +234,7 @@ impl<I: Io> Shard<I> {
             stopped: false,
             io,
             settings,
-            workloads,
+            workloads: workloads.iter().map(Workload::copied).collect(),
             link,
         }
     }

@@ -1,5 +1,6 @@
 //! The shard on simulated sockets in simulated time. Every failure prints the seed that replays it.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::{FailStatus, Phase, RequestSettings, Settings, Shard, TargetSettings}
 use crate::io::Errno;
 use crate::io::sim::{DelayLaw, HttpServer, Listener, LocalRefusal, Network, Quirk, SimIo, Truth};
 
+mod apart;
 mod ending;
 mod ids;
 mod iterations;
@@ -185,9 +187,9 @@ impl Lab {
             };
             Workload::open(arrivals, self.task)
         };
-        let (link, mut control) = pair(self.settings.shape);
+        let (link, mut control) = pair();
         let start = Timestamp::from_nanos(BOOT + LEAD);
-        let mut shard = Shard::new(io, self.settings.clone(), vec![workload], link);
+        let mut shard = Shard::new(io, self.settings.clone(), &[workload], link);
         let mut heard = Heard {
             totals: Totals::new(self.settings.shape),
             sealed: Vec::new(),

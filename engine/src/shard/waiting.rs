@@ -52,6 +52,13 @@ impl WaitingQueue {
         Self { entries, capacity }
     }
 
+    /// Where it lies, for the test that shards lie apart.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> std::ops::Range<usize> {
+        let start = self.entries.as_slices().0.as_ptr().addr();
+        start..start + self.entries.capacity() * size_of::<Waiting>()
+    }
+
     /// Adds an arrival; `false` when the queue is full and the arrival must be dropped.
     #[must_use]
     pub(crate) fn push(&mut self, waiting: Waiting) -> bool {

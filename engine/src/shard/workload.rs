@@ -25,8 +25,9 @@ pub(crate) struct Due {
     pub(crate) user: u32,
 }
 
-/// One of the plan's workloads, as far as it is one shard's.
-#[derive(Debug)]
+/// One of the plan's workloads, as far as it is one shard's. On cache lines of its own, whoever allocated it.
+#[derive(Clone, Debug)]
+#[repr(align(128))]
 pub struct Workload {
     source: Source,
     /// What it does for each arrival.
@@ -47,7 +48,7 @@ pub enum Task {
 }
 
 /// Where the arrivals of a workload come from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Source {
     /// Arrivals of the plan's schedule, whatever the target does.
     Open(Arrivals),
@@ -56,7 +57,7 @@ enum Source {
 }
 
 /// The closed model's users on one shard.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Users {
     /// When each user of this shard enters, in order.
     entries: VecDeque<u64>,
@@ -76,7 +77,6 @@ impl Users {
     /// Users who enter at `entries_ns` after the start (in order), think `think_ns` between requests and
     /// together begin at most `requests`.
     pub fn new(entries_ns: Vec<u64>, think_ns: u64, requests: Option<u64>) -> Self {
-        let ready = VecDeque::with_capacity(entries_ns.len());
         let population = entries_ns.len() as u64;
         let begun = (0..population).map(|number| (number, 0)).collect();
         Self {
@@ -84,7 +84,7 @@ impl Users {
             begun,
             population,
             think_ns,
-            ready,
+            ready: VecDeque::new(),
             entered: 0,
             remaining: requests,
         }
@@ -158,6 +158,26 @@ impl Workload {
     #[must_use]
     pub fn between(self, begins_ns: u64, ends_ns: u64) -> Self {
         Self { begins_ns, ends_ns, ..self }
+    }
+
+    /// A copy for a run that has not begun, in memory that the calling thread takes now; running takes no more.
+    pub(crate) fn copied(&self) -> Self {
+        let mut copy = self.clone();
+        if let Source::Closed(users) = &mut copy.source {
+            users.ready.reserve_exact(users.entries.len());
+        }
+        copy
+    }
+
+    /// Where its users lie, for the test that shards lie apart.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> Vec<std::ops::Range<usize>> {
+        let Source::Closed(Users { ready, begun, .. }) = &self.source else { return Vec::new() };
+        let (ready_at, begun_at) = (ready.as_slices().0.as_ptr().addr(), begun.as_ptr().addr());
+        vec![
+            ready_at..ready_at + ready.capacity() * size_of::<(Timestamp, u32)>(),
+            begun_at..begun_at + begun.capacity() * size_of::<(u64, u64)>(),
+        ]
     }
 
     /// When the next piece of work is due; `None` when there is none to come by itself.

@@ -31,6 +31,15 @@ pub(super) struct Block {
     bin: usize,
 }
 
+impl Clone for Block {
+    /// With the same room: nothing is allocated after a block is made.
+    fn clone(&self) -> Self {
+        let mut entries = Vec::with_capacity(self.entries.capacity());
+        entries.extend_from_slice(&self.entries);
+        Self { entries, bins: self.bins.clone(), ..*self }
+    }
+}
+
 impl Block {
     /// An empty block with room for the arrivals of `cell_count` cells: twelve standard deviations above the
     /// mean, and a few.

@@ -9,7 +9,7 @@ use super::draw::{ARRIVALS_PER_BLOCK_MAX, count, fractions};
 use super::{Place, QUANTA_PER_BLOCK};
 use crate::cells::all_cells;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Limit {
     /// How many arrivals the whole plan may have.
     count: u64,

@@ -4,14 +4,13 @@ use super::*;
 
 #[test]
 fn a_start_that_comes_behind_a_stop_starts_nothing() {
-    let (link, mut control) = pair(measure::Shape::requests(1));
+    let (link, mut control) = pair();
     let lab = Lab::new(1_000, SECOND);
     let mut io = SimIo::new(lab.settings.driver_limits(), lab.network.clone());
     io.listen(address(), lab.server.clone());
     let profile = Profile::constant(Rate::per_second(1_000), SECOND).expect("a valid profile");
     let arrivals = Arrivals::new(Arc::new(profile), Process::Deterministic, &Cells::all());
-    let mut shard =
-        Shard::new(io, lab.settings.clone(), vec![Workload::open(arrivals, Task::Request(0))], link);
+    let mut shard = Shard::new(io, lab.settings.clone(), &[Workload::open(arrivals, Task::Request(0))], link);
     shard.turn().expect("the simulated driver does not break");
     assert_eq!(shard.phase, Phase::Armed);
     assert!(control.tell(Command::Stop));
