@@ -5,13 +5,15 @@
 //!
 //! Invariant: no value of a secret stands on the page; files are looked for from the plan's folder.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, Read};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use plan::document::{Iterations, PlanFile, Workload, WorkloadLoad, World};
-use plan::{PlanError, Rate, duration_text, quoted, rate_text};
+use plan::document::{Iterations, PlanFile, UserStage, Workload, WorkloadLoad, World};
+use plan::{Connections, PlanError, Rate, duration_text, named, rate_text};
 use report::{Style, sanitized};
 use schedule::Process;
 use verdict::{ExitCode, Threshold};
@@ -41,9 +43,13 @@ impl Here {
 
 /// The contents of a file that is one, and no larger than a plan's file may be.
 fn contents(path: &Path) -> Result<Vec<u8>, String> {
-    let file = regular(path)?;
+    whole(regular(path)?)
+}
+
+/// All that there is to read, up to a bound.
+fn whole(source: impl Read) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    source.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| args::reason(&error))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err("it has more than 64 MiB".into());
     }
@@ -86,30 +92,31 @@ impl World for Here {
 /// Reads the plan at `file`, or from standard input (`-`).
 pub fn read(file: &Path) -> Result<PlanFile, Refusal> {
     let wrong = |message: String, exit_code| Refusal { message, exit_code };
-    let bytes = if file == Path::new("-") {
-        args::Process.read(file).map_err(|error| args::reason(&error))
-    } else {
-        contents(file)
-    };
+    let bytes = if file == Path::new("-") { whole(io::stdin().lock()) } else { contents(file) };
     let bytes = bytes.map_err(|reason| {
-        let shown = quoted(&file.to_string_lossy());
+        let shown = named(&file.to_string_lossy());
+        let shown = if file == Path::new("-") { "standard input".into() } else { shown };
         wrong(
             format!("cannot read {shown}: {reason} → the path of a plan (openloop.plan/1)"),
             ExitCode::Usage,
         )
     })?;
-    let name = if file == Path::new("-") { "standard input".into() } else { file.to_string_lossy() };
-    PlanFile::parse(&name, &bytes, &Here::of(file)).map_err(|error| {
+    PlanFile::parse(&name_of(file), &bytes, &Here::of(file)).map_err(|error| {
         let code = if error.is_refusal() { ExitCode::Refused } else { ExitCode::Usage };
         wrong(error.to_string(), code)
     })
+}
+
+/// How messages call the plan at `file`.
+fn name_of(file: &Path) -> Cow<'_, str> {
+    if file == Path::new("-") { "standard input".into() } else { file.to_string_lossy() }
 }
 
 /// Reads a plan file and explains it.
 pub fn explain(file: &Path, style: Style) -> Result<String, Refusal> {
     let plan = read(file)?;
     let cores = Facts::gather().cores.len();
-    Ok(page(&plan, &file.to_string_lossy(), u32::try_from(cores).unwrap_or(1).max(1), style))
+    Ok(page(&plan, &name_of(file), u32::try_from(cores).unwrap_or(1).max(1), style))
 }
 
 /// The page for people.
@@ -157,6 +164,17 @@ fn totals(plan: &PlanFile, shards: u32, page: &mut String) {
     }
     if plan.most_users() > 0 {
         let _ = writeln!(page, "users        at most {} at one time", count(plan.most_users()));
+    }
+    for target in &plan.targets {
+        let cap = target.connections.cap.map_or(Connections::DEFAULT_CAP, NonZeroU32::get);
+        if plan.most_users() > u64::from(cap) {
+            let (users, cap) = (plan.most_users(), count(u64::from(cap)));
+            let _ = writeln!(
+                page,
+                "             they share {cap} connections to {} (connections: {users} gives each its own)",
+                target.name
+            );
+        }
     }
     let needs = plan.needs(shards);
     let _ = writeln!(page, "connections  at most {}", count(u64::from(needs.connections)));
@@ -216,7 +234,7 @@ fn drawn(workload: &Workload, total_ns: u64, style: Style) -> String {
         let Some(within_ns) = within_ns else { return ' ' };
         let height = match &workload.load {
             WorkloadLoad::Open { profile, .. } => profile.rate_at(within_ns).as_micro(),
-            WorkloadLoad::Closed { .. } => users_at(workload, within_ns),
+            WorkloadLoad::Closed { .. } => users_at(&workload.load, within_ns),
         };
         let steps = (bars.len() - 1) as u128;
         let bar = (u128::from(height) * steps).div_ceil(u128::from(highest.max(1)));
@@ -226,9 +244,18 @@ fn drawn(workload: &Workload, total_ns: u64, style: Style) -> String {
 }
 
 /// How many users a closed workload has at an instant of it.
-fn users_at(workload: &Workload, within_ns: u64) -> u64 {
-    let WorkloadLoad::Closed { stages, first, .. } = &workload.load else { return 0 };
-    let (mut from, mut left_ns) = (u64::from(*first), within_ns);
+fn users_at(load: &WorkloadLoad, within_ns: u64) -> u64 {
+    let WorkloadLoad::Closed { stages, first, spawn_rate, .. } = load else { return 0 };
+    let started = spawn_rate.map_or(u64::MAX, |rate| {
+        let millionths = u128::from(rate.as_micro()) * u128::from(within_ns) / 1_000_000_000;
+        u64::try_from(millionths.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    });
+    planned_users_at(stages, *first, within_ns).min(started)
+}
+
+/// How many users the stages say, however fast they start.
+fn planned_users_at(stages: &[UserStage], first: u32, within_ns: u64) -> u64 {
+    let (mut from, mut left_ns) = (u64::from(first), within_ns);
     for stage in stages {
         let to = u64::from(stage.users);
         if left_ns < stage.duration_ns {

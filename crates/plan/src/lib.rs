@@ -57,6 +57,6 @@ pub use size::parse_size;
 pub use sources::parse_sources;
 pub use stages::parse_stages;
 pub use status::StatusSet;
-pub use text::{parse_count, parse_millionths, quoted};
+pub use text::{named, parse_count, parse_millionths, quoted};
 pub use unix_socket::UnixSocket;
 pub use url::{Scheme, Url};

@@ -7,6 +7,8 @@ use crate::PlanError;
 
 /// Longest stretch of a user's text that a message repeats, in characters.
 const QUOTED_CHARS: usize = 60;
+/// Characters of a name that are shown: a path may be long.
+const NAMED_CHARS: usize = 400;
 
 /// Words that make a text look like a credential, in lower case.
 const SECRET_WORDS: &[&str] = &[
@@ -29,9 +31,20 @@ pub fn quoted(text: &str) -> String {
     if text.contains('@') || SECRET_WORDS.iter().any(|word| lower.contains(word)) {
         return "the text (withheld: it may hold a secret)".into();
     }
+    escaped(text, QUOTED_CHARS)
+}
+
+/// The name of a file, a key or a part of a plan in quotes: as [`quoted`], but a name is no secret even where it speaks of
+/// one, such as `secrets.yaml`.
+pub fn named(text: &str) -> String {
+    if text.contains('@') { quoted(text) } else { escaped(text, NAMED_CHARS) }
+}
+
+/// In quotes, without what steers a terminal, cut after so many characters.
+fn escaped(text: &str, most_chars: usize) -> String {
     let mut quoted = String::from("\"");
     for (count, character) in text.chars().enumerate() {
-        if count == QUOTED_CHARS {
+        if count == most_chars {
             quoted.push('…');
             break;
         }
@@ -133,6 +146,13 @@ mod tests {
             assert!(!quoted(secret).to_lowercase().contains("hunter2"), "{secret}");
             assert!(!quoted(secret).contains("aHVudGVyMg"), "{secret}");
         }
+    }
+
+    #[test]
+    fn names_are_shown_whatever_they_speak_of() {
+        assert_eq!(named("plans/secret\u{1b}.yaml"), "\"plans/secret\\u{1b}.yaml\"");
+        assert_eq!(named(&"x".repeat(500)).chars().count(), 403);
+        assert!(!named("http://me:hunter2@host/").contains("hunter2"));
     }
 
     #[test]

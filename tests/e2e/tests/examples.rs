@@ -1,7 +1,8 @@
 //! Every file of `examples/` is run, as its reader would run it, and what it claims of itself is checked.
 //!
 //! Scripts are started by their interpreters with `ENGINE` and `OUT` set. Of the YAML fragments the commands that start
-//! the engine are taken out and run, with the fragments' own variables, against a target of the test.
+//! the engine are taken out and run, with the fragments' own variables, against a target of the test. Plans are checked: by the engine,
+//! and against the schema as another reader of YAML sees them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use e2e::document::{Audit, count, items, parse, text};
+use e2e::document::{Audit, Schema, count, items, parse, text};
 use e2e::engine::binary;
 use e2e::machine::{among_others, repository};
 use e2e::process::{Process, program, shell_code};
@@ -24,6 +25,7 @@ const EXAMPLES: &[&str] = &[
     "control-socket.py",
     "github-actions.yml",
     "kubernetes-job.yaml",
+    "plans",
     "poisson.sh",
     "quickstart.sh",
     "shares-and-merge.sh",
@@ -179,6 +181,67 @@ fn control_socket() {
     assert!((1_200 + 300..=300 + 3 * 600).contains(&audit.scheduled), "{audit:?}");
     assert!(left.printed.starts_with("second 0: sent "), "{}", left.printed);
     assert!(left.printed.contains("\nsecond 2: "), "{}", left.printed);
+}
+
+/// The plans, and words of the page that explains each.
+const PLANS: &[(&str, &[&str])] = &[
+    ("constant-users.yaml", &["0s to 10m, 250 users", "connections  at most 250\n"]),
+    (
+        "ramp-then-rate.yaml",
+        &[
+            "0s to 2m, 1,000 iterations of call",
+            "2m to 12m, 60,000 iterations of call",
+            "arrivals     61,000",
+        ],
+    ),
+    ("staged-users.yaml", &["0s to 14m, 3,000 users", "connections  at most 3,000\n"]),
+];
+
+#[test]
+fn plans_are_valid_and_mean_what_they_say() {
+    let _hold = among_others();
+    let mut names: Vec<String> = fs::read_dir(example("plans"))
+        .expect("the plans are there")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, PLANS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    let schema = Schema::of("plan");
+    for (name, words) in PLANS {
+        let path = example("plans").join(name);
+        let page = Engine::new("check").arg(&path).run().expect(0);
+        for word in *words {
+            assert!(page.stdout.contains(word), "{name} {word}: {}", page.told());
+        }
+        schema.admit(&json(&yaml(&fs::read_to_string(&path).expect("it is a text"))));
+    }
+}
+
+#[test]
+fn plans_are_made_smaller_by_variables() {
+    let _hold = among_others();
+    let check = |name: &str| {
+        let line = Engine::new("check").arg(example("plans").join(name));
+        line.variable("COME", "2s").variable("STAY", "5s").variable("GO", "1s").variable("USERS", "7")
+    };
+    let staged = check("staged-users.yaml").run().expect(0);
+    assert!(staged.stdout.contains("0s to 8s, 7 users"), "{}", staged.told());
+    let constant = check("constant-users.yaml").run().expect(0);
+    assert!(constant.stdout.contains("0s to 5s, 7 users"), "{}", constant.told());
+    let rate = check("ramp-then-rate.yaml").variable("ARRIVALS", "40").variable("TPS", "20").run().expect(0);
+    assert!(rate.stdout.contains("140 iterations"), "{}", rate.told());
+}
+
+/// What an editor hands to the schema.
+fn json(value: &Yaml) -> Value {
+    match value {
+        Yaml::Hash(entries) => entries.iter().map(|(key, value)| (scalar(key), json(value))).collect(),
+        Yaml::Array(values) => values.iter().map(json).collect(),
+        Yaml::Boolean(truth) => Value::Bool(*truth),
+        Yaml::Integer(number) => Value::from(*number),
+        Yaml::Real(text) => Value::from(text.parse::<f64>().expect("a number")),
+        text => Value::from(scalar(text)),
+    }
 }
 
 fn yaml(text: &str) -> Yaml {

@@ -33,7 +33,7 @@ impl<'a> Fields<'a> {
         for (key, _) in entries {
             if !known.contains(&key.text.as_str()) && key.text != "<<" {
                 misspelt = true;
-                let told = format!("{what} has no key {}", quoted(&key.text));
+                let told = format!("{what} has no key {}", crate::named(&key.text));
                 problems.unknown(key.span, told, &key.text, known.iter().copied());
             }
         }

@@ -216,7 +216,7 @@ fn of_workload(
         ("scenario", Value::Scalar(scalar)) => {
             let found = all.iter().position(|scenario| scenario.name == scalar.text);
             if found.is_none() {
-                let what = format!("there is no scenario {}", quoted(&scalar.text));
+                let what = format!("there is no scenario {}", crate::named(&scalar.text));
                 let known: Vec<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
                 reader.problems.unknown(node.span, what, &scalar.text, known);
             }

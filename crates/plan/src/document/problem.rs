@@ -9,7 +9,7 @@ use super::source::{Excerpt, Source, Span};
 use super::suggest::nearest;
 use super::tree::Scalar;
 use crate::PlanError;
-use crate::text::quoted;
+use crate::text::named;
 
 /// Most faults that are told at once.
 pub const MOST_FAULTS: usize = 10;
@@ -165,7 +165,7 @@ impl Problems {
             let PlanError { what, fix, .. } = found.error;
             Fault { line: excerpt.line, column: excerpt.column, what, fix, excerpt }
         });
-        let name = quoted(source.name).trim_matches('"').to_owned();
+        let name = named(source.name).trim_matches('"').to_owned();
         FileError { name, faults: faults.collect(), more, refusal }
     }
 }

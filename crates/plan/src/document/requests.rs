@@ -180,6 +180,9 @@ fn check_path(scalar: &Scalar, node: &Node, problems: &mut Problems) {
         )
     } else if text.is_empty() {
         PlanError::new("the path is empty", "e.g. /")
+    } else if let Some((word, path)) = method_in_front(text) {
+        let what = "the method is the key of a step, not a part of the path";
+        PlanError::new(what, format!("{{{word}: {}}}", quoted(path).trim_matches('"')))
     } else if !text.starts_with('/') && !text.starts_with("{{") {
         PlanError::new("a path begins with /", format!("/{}", quoted(text).trim_matches('"')))
     } else if text.contains([' ', '\n', '\t']) && !text.contains("{{") {
@@ -188,6 +191,13 @@ fn check_path(scalar: &Scalar, node: &Node, problems: &mut Problems) {
         return;
     };
     problems.refuse(scalar, node.span, error);
+}
+
+/// A method that stands before a path, as in a request line.
+fn method_in_front(text: &str) -> Option<(&'static str, &str)> {
+    let (first, path) = text.split_once(' ')?;
+    let (word, _) = METHODS.iter().find(|(word, _)| word.eq_ignore_ascii_case(first))?;
+    Some((word, path.trim()))
 }
 
 fn request_name(text: &str) -> Result<String, PlanError> {

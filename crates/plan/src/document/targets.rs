@@ -180,7 +180,7 @@ pub(crate) fn file(node: &Node, world: &dyn World, problems: &mut Problems) -> O
 /// Why a file cannot be used.
 pub(crate) fn unreadable(path: &str, reason: &str) -> PlanError {
     PlanError::new(
-        format!("cannot read {}: {reason}", quoted(path)),
+        format!("cannot read {}: {reason}", crate::named(path)),
         "the path of a file, relative to the plan's folder",
     )
 }

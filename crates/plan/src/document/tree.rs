@@ -143,7 +143,13 @@ fn syntax(info: &str, text: &str, at: usize) -> (String, String) {
     let fix = if indent.contains('\t') {
         "indent with spaces, never with tabs"
     } else if info.contains("mapping values are not allowed") {
-        "quotation marks around a text with \": \" in it; or check the indentation"
+        "quotation marks around a text with \": \" in it, a space behind the colon of every key, or check the indentation"
+    } else if info.contains("unknown anchor") {
+        "an anchor (&name) stands above its alias (*name); quotation marks around a text that begins with *"
+    } else if info.contains("unprintable") {
+        "take the character out; in quotation marks \"\\x07\" writes one"
+    } else if info.contains("expected ','") {
+        "a comma or the closing bracket is missing, here or above; quotation marks around a text with [ ] { } , in it"
     } else if info.contains("unexpected end") || info.contains("EOF") || info.contains("unclosed") {
         "close the quotation mark or bracket that was opened"
     } else {
@@ -337,8 +343,12 @@ impl Builder<'_> {
                             "YAML 1.2 has no merge key <<",
                             "an alias for the whole mapping, or defaults:",
                         );
-                    } else if !names.insert(scalar.text.clone()) {
-                        let what = format!("the key {} stands here a second time", quoted(&scalar.text));
+                        // What it would have brought would be missed in many places.
+                        return None;
+                    }
+                    if !names.insert(scalar.text.clone()) {
+                        let what =
+                            format!("the key {} stands here a second time", crate::named(&scalar.text));
                         self.problems.add(span, what, "each key once");
                     }
                     *key = Some(Key { text: scalar.text, span });
@@ -455,6 +465,13 @@ mod tests {
             ("a: 1\n---\nb: 2\n", "p:2:1: a second document"),
             ("{a: 1}: 2", "p:1:1: a key is a text"),
             ("a:\n  <<: {b: 1}\n", "p:2:3: YAML 1.2 has no merge key"),
+            (
+                "a: *b\n",
+                "p:1:4: this is not YAML: while parsing node, found unknown anchor → an anchor (&name) stands above",
+            ),
+            ("a: b\0c\n", "found unprintable character → take the character out"),
+            ("a: {b: 1\nc: 2\n", "a comma or the closing bracket is missing"),
+            ("a:1\nb: 2\n", "a space behind the colon of every key"),
             ("a: !!python/object x\n", "p:1:4: the tag"),
             ("a: \"x\n", "this is not YAML"),
             ("a: [1, 2\n", "this is not YAML"),

@@ -6,7 +6,7 @@ use super::problem::Problems;
 use super::profile::{LOAD_KEYS, WorkloadLoad, load};
 use super::source::Span;
 use super::tree::{Node, Value};
-use crate::{DEFAULT_DURATION_NS, LONGEST_DURATION_NS, parse_duration, quoted};
+use crate::{DEFAULT_DURATION_NS, LONGEST_DURATION_NS, parse_duration};
 
 /// The keys of a workload beside those of its load.
 const OWN_KEYS: [&str; 8] =
@@ -116,7 +116,7 @@ fn place(mut pending: Vec<Pending<'_>>, problems: &mut Problems) -> Vec<Workload
     for index in 0..pending.len() {
         let Some((after, span)) = pending[index].after else { continue };
         if !pending.iter().any(|other| other.name == after) {
-            let what = format!("there is no workload {}", quoted(after));
+            let what = format!("there is no workload {}", crate::named(after));
             problems.unknown(span, what, after, pending.iter().map(|other| other.name));
             pending[index].after = None;
         }

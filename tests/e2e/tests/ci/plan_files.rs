@@ -71,8 +71,30 @@ fn wrong_plans_end_with_2_and_point_into_the_file() {
     let outcome = check(&PLAN.replace("p99<50ms", "p99<50"));
     assert!(outcome.stderr.contains("plan.yaml:14:14:"), "{}", outcome.told());
     assert!(outcome.stdout.is_empty());
-    let missing = Engine::new("check nowhere.yaml").run().expect(2);
-    assert!(missing.stderr.contains("there is no such file"), "{}", missing.told());
+    let crowd = PLAN.replace("users: 5", "users: 5000").replace("{file: secret.txt}", "{env: PATH}");
+    write(
+        &path,
+        crowd
+            .replace("data: {users: users.csv}\n", "")
+            .replace("    data: users\n", "")
+            .replace("{{users.name}}", "x"),
+    );
+    let crowd = Engine::new("check").arg(&path).run().expect(0);
+    assert!(
+        crowd.stdout.contains("share 1,024 connections to shop (connections: 5000 gives"),
+        "{}",
+        crowd.told()
+    );
+    // Without an end, and with a name that speaks of secrets.
+    let zero = std::fs::File::open("/dev/zero").expect("there is a /dev/zero");
+    let endless = Engine::new("check -").stdin(zero).run().expect(2);
+    assert!(
+        endless.stderr.contains("cannot read standard input: it has more than 64 MiB"),
+        "{}",
+        endless.told()
+    );
+    let missing = Engine::new("check nowhere-secret.yaml").run().expect(2);
+    assert!(missing.stderr.contains("\"nowhere-secret.yaml\": there is no such file"), "{}", missing.told());
     let guarded = PLAN
         .replace("data: {users: users.csv}", "options: {rate-guard: 10}")
         .replace("    data: users\n", "");

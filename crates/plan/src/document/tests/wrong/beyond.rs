@@ -96,6 +96,7 @@ fn loads() -> Vec<Row> {
 fn steps() -> Vec<Row> {
     vec![
         (step("get: http://h/"), (6, 12), "the host stands under targets:"),
+        (with("workloads: {w: {tps: 1, request: GET /}}"), (3, 34), "of the path → {get: /}"),
         (step("get: cart"), (6, 12), "a path begins with / → /cart"),
         (step("get: \"/{{x}}\""), (6, 16), "x"),
         (step("get: \"/{{\""), (6, 16), "the expression is not finished"),
