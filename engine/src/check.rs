@@ -216,7 +216,8 @@ fn highest(workload: &Workload) -> String {
     }
 }
 
-/// The schedule of a workload over the time of the whole plan: its height in the middle of each column.
+/// The schedule of a workload over the time of the whole plan: in each column the highest that it reaches there, so that
+/// no peak is too short to be seen.
 fn drawn(workload: &Workload, total_ns: u64, style: Style) -> String {
     let bars: &[char] = if style.utf8 {
         &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
@@ -227,20 +228,52 @@ fn drawn(workload: &Workload, total_ns: u64, style: Style) -> String {
         WorkloadLoad::Open { profile, .. } => profile.max_rate().as_micro(),
         WorkloadLoad::Closed { .. } => u64::from(workload.load.most_users()),
     };
+    let turns = turns(&workload.load);
+    let edge = |index: u64| {
+        let at_ns = u128::from(total_ns) * u128::from(index) / u128::from(COLUMNS);
+        u64::try_from(at_ns).unwrap_or(u64::MAX)
+    };
     let column = |index: u64| {
-        let at_ns = u128::from(total_ns) * u128::from(2 * index + 1) / u128::from(2 * COLUMNS);
-        let at_ns = u64::try_from(at_ns).unwrap_or(u64::MAX);
-        let within_ns = at_ns.checked_sub(workload.start_ns).filter(|ns| *ns < workload.load.duration_ns());
-        let Some(within_ns) = within_ns else { return ' ' };
-        let height = match &workload.load {
-            WorkloadLoad::Open { profile, .. } => profile.rate_at(within_ns).as_micro(),
-            WorkloadLoad::Closed { .. } => users_at(&workload.load, within_ns),
-        };
+        // The part of the workload that lies in the column.
+        let from_ns = edge(index).saturating_sub(workload.start_ns);
+        let to_ns = edge(index + 1).saturating_sub(workload.start_ns).min(workload.load.duration_ns());
+        if from_ns >= to_ns {
+            return ' ';
+        }
+        let first = turns.partition_point(|turn_ns| *turn_ns < from_ns);
+        let inside = turns[first..].iter().copied().take_while(|turn_ns| *turn_ns < to_ns);
+        // Lines are straight between turns, and where one ends in a jump its end counts too.
+        let instants = inside.flat_map(|turn_ns| [turn_ns, turn_ns.saturating_sub(1).max(from_ns)]);
+        let instants = instants.chain([from_ns, to_ns - 1]);
+        let height = instants.map(|at_ns| height(&workload.load, at_ns)).max().unwrap_or(0);
         let steps = (bars.len() - 1) as u128;
         let bar = (u128::from(height) * steps).div_ceil(u128::from(highest.max(1)));
         bars[usize::try_from(bar).unwrap_or(0).min(bars.len() - 1)]
     };
     (0..COLUMNS).map(column).collect()
+}
+
+/// The rate, or how many users there are, at an instant of a workload.
+fn height(load: &WorkloadLoad, within_ns: u64) -> u64 {
+    match load {
+        WorkloadLoad::Open { profile, .. } => profile.rate_at(within_ns).as_micro(),
+        WorkloadLoad::Closed { .. } => users_at(load, within_ns),
+    }
+}
+
+/// The instants of a workload at which a line ends and another begins.
+fn turns(load: &WorkloadLoad) -> Vec<u64> {
+    let lengths: Vec<u64> = match load {
+        WorkloadLoad::Open { profile, .. } => {
+            profile.phases().iter().map(|phase| phase.duration_ns).collect()
+        }
+        WorkloadLoad::Closed { stages, .. } => stages.iter().map(|stage| stage.duration_ns).collect(),
+    };
+    let ends = lengths.into_iter().scan(0_u64, |at_ns, length_ns| {
+        *at_ns = at_ns.saturating_add(length_ns);
+        Some(*at_ns)
+    });
+    ends.collect()
 }
 
 /// How many users a closed workload has at an instant of it.
@@ -267,4 +300,43 @@ fn planned_users_at(stages: &[UserStage], first: u32, within_ns: u64) -> u64 {
         from = to;
     }
     from
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is drawn of the workloads of a plan.
+    fn lines(workloads: &str) -> Vec<String> {
+        let text = format!("schema: openloop.plan/1\ntargets: {{a: http://h}}\nworkloads:\n{workloads}");
+        let plan =
+            PlanFile::parse("plan.yaml", text.as_bytes(), &Here::of(Path::new("plan.yaml"))).expect("a plan");
+        let style = Style { colour: false, utf8: false };
+        plan.workloads.iter().map(|workload| drawn(workload, plan.duration_ns(), style)).collect()
+    }
+
+    #[test]
+    fn schedules_are_drawn_over_the_time_of_the_plan() {
+        let drawn = lines(
+            "  a: {tps: 5, for: 30s, request: /}\n  b: {users: 10, spawn-rate: 1, for: 20s, start: 10s, request: /}\n  c: {stages: [{for: 15s, tps: 8}, {for: 0s, tps: 4}, {for: 15s, tps: 4}], request: /}\n",
+        );
+        assert_eq!(drawn[0], "#".repeat(60));
+        assert_eq!(drawn[1].trim_start().len(), 40, "{:?}", drawn[1]);
+        assert!(
+            drawn[1].trim_start().starts_with('.') && drawn[1].ends_with(&"#".repeat(20)),
+            "{:?}",
+            drawn[1]
+        );
+        assert_eq!(drawn[2][30..], "-".repeat(30), "{:?}", drawn[2]);
+        assert!(drawn[2].starts_with('.') && drawn[2][..30].ends_with("###"), "{:?}", drawn[2]);
+    }
+
+    #[test]
+    fn what_is_short_beside_the_plan_is_seen() {
+        let drawn = lines(
+            "  a: {tps: 1, for: 300h, request: /}\n  b: {tps: 1, for: 1s, start: 1h, request: /}\n  c: {spike: {base: 1, peak: 100, at: 1h, for: 1s}, for: 300h, request: /}\n",
+        );
+        assert_eq!(drawn[1].trim(), "#");
+        assert_eq!(drawn[2].replace('#', ""), ".".repeat(59), "{:?}", drawn[2]);
+    }
 }

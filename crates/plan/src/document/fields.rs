@@ -5,6 +5,7 @@
 
 use super::problem::Problems;
 use super::source::Span;
+use super::suggest::{nearest, place_of};
 use super::tree::{Key, Node, Scalar, Value};
 use crate::PlanError;
 use crate::text::quoted;
@@ -34,7 +35,11 @@ impl<'a> Fields<'a> {
             if !known.contains(&key.text.as_str()) && key.text != "<<" {
                 misspelt = true;
                 let told = format!("{what} has no key {}", crate::named(&key.text));
-                problems.unknown(key.span, told, &key.text, known.iter().copied());
+                let misplaced = nearest(&key.text, known.iter().copied()).is_none();
+                match misplaced.then(|| place_of(what, &key.text)).flatten() {
+                    Some(fix) => problems.add(key.span, told, fix),
+                    None => problems.unknown(key.span, told, &key.text, known.iter().copied()),
+                }
             }
         }
         // Where the mapping stands, its first key is shown rather than the whole of it.

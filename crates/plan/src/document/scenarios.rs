@@ -32,7 +32,8 @@ pub(crate) const NORMAL_KEYS: [&str; 2] = ["mean", "deviation"];
 pub(crate) const LAW_KEYS: [&str; 3] = ["uniform", "exponential", "normal"];
 
 /// What kinds of steps there are, by their first word.
-const KINDS: [&str; 9] = ["think", "repeat", "while", "if", "choose", "group", "barrier", "set", "stop"];
+pub(crate) const KINDS: [&str; 9] =
+    ["think", "repeat", "while", "if", "choose", "group", "barrier", "set", "stop"];
 /// Deepest steps within steps that are looked into; `scenario` has a lower limit of its own and words for it.
 const DEEPEST: usize = 16;
 /// How long one waits at a barrier when nobody says.

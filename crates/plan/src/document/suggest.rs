@@ -1,4 +1,10 @@
-//! "Did you mean": the known word that a misspelt one is nearest to.
+//! "Did you mean": the known word that a misspelt one is nearest to, and where a word belongs that stands in the wrong place.
+
+use super::options::OPTIONS_KEYS;
+use super::requests::{DEFAULTS_KEYS, METHODS, request_keys};
+use super::scenarios::KINDS;
+use super::targets::TARGET_KEYS;
+use super::workloads::workload_keys;
 
 /// Words of other tools, and ours for them.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -52,6 +58,31 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         return Some(ours);
     }
     scenario::closest(name, known.iter().copied())
+}
+
+/// Where a key belongs that is known elsewhere in a plan.
+pub(crate) fn place_of(what: &str, key: &str) -> Option<String> {
+    let (requests, workloads) = (request_keys(), workload_keys());
+    let words = |known: &[&str]| known.contains(&key);
+    match what {
+        "a plan" if words(&OPTIONS_KEYS) => Some(format!("under options: {{{key}: …}}")),
+        "a plan" if words(&DEFAULTS_KEYS) => Some(format!("under defaults: {{{key}: …}}")),
+        "a plan" if words(&workloads) => Some(format!("in a workload: workloads: {{main: {{{key}: …}}}}")),
+        "a workload" if METHODS.iter().any(|(word, _)| *word == key) => {
+            Some(format!("under request: {{{key}: …}}"))
+        }
+        "a workload" if words(&requests) => {
+            Some(format!("in the request: request: {{get: /, {key}: …}}; or in a step of the scenario"))
+        }
+        "a scenario" if METHODS.iter().any(|(word, _)| *word == key) || words(&KINDS) => {
+            Some(format!("in a step: steps: [{{{key}: …}}]"))
+        }
+        "a scenario" if words(&requests) => Some(format!("in a step: steps: [{{get: /, {key}: …}}]")),
+        "a scenario" if words(&workloads) => Some("in the workload that runs the scenario".into()),
+        "a request step" if words(&OPTIONS_KEYS) => Some(format!("for the whole run, options: {{{key}: …}}")),
+        "a request step" if words(&TARGET_KEYS) => Some(format!("in its target: {{url: …, {key}: …}}")),
+        _ => None,
+    }
 }
 
 /// The word without case and separators.

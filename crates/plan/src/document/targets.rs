@@ -130,7 +130,14 @@ fn finish(draft: Draft, span: Span, at: impl Fn(&str) -> Span, problems: &mut Pr
 
 /// A URL that steps' paths are put behind: it has no query.
 fn base_url(text: &str) -> Result<Url, PlanError> {
-    let url = Url::parse(text)?;
+    let url = Url::parse(text).map_err(|error| {
+        // The flags' remedy is a flag.
+        if text.contains('@') && error.what.contains("user name or password") {
+            let fix = "take it out; in the steps auth: {basic: {user: …, password: \"{{secret.…}}\"}}, and the password under secrets:";
+            return PlanError::new(error.what, fix);
+        }
+        error
+    })?;
     if url.target().contains('?') {
         return Err(PlanError::new("a target's URL has no query", "put it into the steps (query:)"));
     }

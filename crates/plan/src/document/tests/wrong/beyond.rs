@@ -45,6 +45,7 @@ fn plans() -> Vec<Row> {
 fn targets() -> Vec<Row> {
     vec![
         (target("ftp://h"), (2, 14), ""),
+        (target("http://me:hunter2@h/"), (2, 14), "in the steps auth: {basic: "),
         (target("http://h/?a=b"), (2, 14), "a target's URL has no query"),
         (target("http://a b/"), (2, 22), "the URL has a space"),
         (
