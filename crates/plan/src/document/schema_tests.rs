@@ -52,6 +52,48 @@ fn the_schema_accepts_a_plan_that_uses_everything() {
     assert_eq!(faults(&validator, tests::WHOLE), Some(Vec::new()));
 }
 
+/// Workloads that the reader takes; each has a request beside it.
+const LOADS: &[&str] = &[
+    "tps: 5",
+    "tps: 5, stages: [{for: 1s, tps: 9}]",
+    "tps: 6k/m, arrivals: poisson, for: 1m, start: 3s, iterations: 7",
+    "tps: \"${TPS}\"",
+    "stages: \"1s:5,2s:=9\"",
+    "stages: [{for: 1s, users: 5}, {for: 0s, users: 0}]",
+    "users: 3, stages: [{for: 1s, users: 5}]",
+    "users: 3, spawn-rate: 2, iterations: 10, for: 1m",
+    "steps: {from: 5, to: 1, by: 2, each: 1s}, arrivals: poisson",
+    "spike: {base: 5, peak: 9, at: 1s, for: 2s, ramp: 1s}, for: 1m",
+    "sine: {mean: 5, amplitude: 5, period: 1s}, for: 10s",
+    "ramp: {arrivals: 5, over: 1s}, arrivals: constant",
+    "once: {users: 5}, for: 1m, start: 1s",
+];
+
+/// Parts of a plan that the reader takes.
+const PARTS: &[&str] = &[
+    "targets: {a: {url: http://h, insecure: false, cacert: ca.pem}}",
+    "targets: {a: {url: http://h, insecure: true}}",
+    "data: {d: {file: users.csv, unique: true, at-end: fail}}",
+    "data: {d: {file: users.csv, unique: false, order: random, at-end: repeat}}",
+    "scenarios: {s: [{get: \"{{path}}\"}, {get: \"${EMPTY:-/}x\"}, {request: {method: PURGE, url: /x}}]}\nvariables: {path: /}",
+];
+
+#[test]
+fn the_schema_accepts_what_the_reader_accepts() {
+    let validator = jsonschema::validator_for(&schema()).expect("the schema is a schema");
+    let target = "targets: {a: http://127.0.0.1}";
+    let load = |load: &&str| format!("{target}\nworkloads:\n  w: {{{load}, request: /}}\n");
+    let part = |part: &&str| {
+        let targets = if part.starts_with("targets") { "" } else { target };
+        format!("{part}\n{targets}\nworkloads: {{w: {{tps: 1, request: /}}}}\n")
+    };
+    for plan in LOADS.iter().map(load).chain(PARTS.iter().map(part)) {
+        let plan = format!("schema: openloop.plan/1\n{plan}");
+        tests::parse(&plan);
+        assert_eq!(faults(&validator, &plan), Some(Vec::new()), "{plan}");
+    }
+}
+
 #[test]
 fn the_schema_rejects_every_wrong_plan_that_a_schema_can() {
     let validator = jsonschema::validator_for(&schema()).expect("the schema is a schema");

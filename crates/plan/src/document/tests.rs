@@ -52,7 +52,7 @@ impl World for Fake {
     }
 }
 
-fn parse(text: &str) -> PlanFile {
+pub(super) fn parse(text: &str) -> PlanFile {
     PlanFile::parse("plan.yaml", text.as_bytes(), &Fake).unwrap_or_else(|error| panic!("{error}"))
 }
 

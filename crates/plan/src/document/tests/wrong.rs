@@ -84,6 +84,17 @@ fn plans() -> Vec<Row> {
         (beside("thresholds: [{that: p99<5ms, name: a, tag: {b: c}}]"), (4, 39), "a name or about tags"),
         (beside("setup: {steps: []}"), (4, 16), "there are no steps"),
         (beside("defaults: {redirects: 99}"), (4, 23), "off, or 1 to 20"),
+        (beside("data: {d: {file: users.csv, columns: [a, a]}}"), (4, 42), "a second time"),
+        (
+            beside("data: {d: {file: users.csv, unique: true, order: random}}"),
+            (4, 43),
+            "random rows are not unique",
+        ),
+        (
+            beside("data: {d: {file: users.csv, unique: true, at-end: repeat}}"),
+            (4, 43),
+            "unique rows cannot be repeated",
+        ),
     ]
 }
 
@@ -99,6 +110,8 @@ fn targets() -> Vec<Row> {
         (target("{url: http://h, connections: 0}"), (2, 43), "at least 1"),
         (target("{url: http://h, insecure: on}"), (2, 40), "is a text in YAML 1.2 → true"),
         (target("{url: http://h, alpn: [h2]}"), (2, 37), "speaks HTTP/1.1 only"),
+        (target("{url: http://h, cert: ca.pem}"), (2, 30), "a certificate needs its key → add key FILE"),
+        (target("{url: http://h, insecure: true, cacert: ca.pem}"), (2, 30), "leave one out"),
     ]
 }
 
@@ -117,6 +130,11 @@ fn loads() -> Vec<Row> {
         (workload("tps: 5, users: 5"), (4, 15), "tps and users do not go together"),
         (workload("tps: 5, durration: 1s"), (4, 15), "a workload has no key \"durration\""),
         (workload("tps: 5, headers: {a: b}"), (4, 15), "→ in the request: request: {get: /, headers: …}"),
+        (
+            workload("stages: [{for: 1s, users: 5}], spawn-rate: 1"),
+            (4, 38),
+            "stages already say how users come and go",
+        ),
         (workload("tps: 5, post: /"), (4, 15), "→ under request: {post: …}"),
         (workload("tps: 5, duration: 1s"), (4, 15), "did you mean for?"),
         (workload("tps: 5, arrivals: poison"), (4, 25), "is not an arrival process"),
@@ -127,6 +145,11 @@ fn loads() -> Vec<Row> {
         (workload("steps: [{get: /}]"), (4, 7), "requests stand under scenario:"),
         (workload("sine: {mean: 5, amplitude: 5}"), (4, 14), "a sine needs period"),
         (workload("tps: 1, start: 5"), (4, 22), "has no unit"),
+        (workload("once: {users: 5}, iterations: 9"), (4, 25), "one iteration for each user"),
+        (workload("ramp: {arrivals: 5, over: 1s}, for: 5s"), (4, 38), "already say how long"),
+        (workload("stages: [{for: 1s, tps: 5}], for: 5s"), (4, 36), "already say how long"),
+        (workload("users: 5, arrivals: poisson"), (4, 17), "users have none"),
+        (workload("tps: 5, spawn-rate: 1"), (4, 15), "it is about users"),
     ]
 }
 
@@ -161,6 +184,9 @@ fn steps() -> Vec<Row> {
         (step("choose: [{weight: 0, steps: [{get: /}]}]"), (6, 25), "at least 1"),
         (step("barrier: {name: a}"), (6, 17), "a barrier needs users"),
         (step("stop: everything"), (6, 13), "what can be stopped"),
+        (step("get: cart"), (6, 12), "a path begins with / → /cart"),
+        (with("workloads: {w: {tps: 1, request: GET /}}"), (3, 34), "of the path → {get: /}"),
+        (step("get: http://h/"), (6, 12), "the host stands under targets:"),
     ]
 }
 

@@ -21,17 +21,6 @@ fn plans() -> Vec<Row> {
         (beside("secrets: {a: {file: empty.txt}}"), (4, 21), "the secret's file is empty"),
         (beside("data: {d: nowhere.csv}"), (4, 11), "cannot read \"nowhere.csv\": there is no such file"),
         (beside("data: {d: data.txt}"), (4, 11), "does not say how it is written → format: csv"),
-        (
-            beside("data: {d: {file: users.csv, unique: true, at-end: repeat}}"),
-            (4, 43),
-            "unique rows cannot be repeated",
-        ),
-        (
-            beside("data: {d: {file: users.csv, unique: true, order: random}}"),
-            (4, 43),
-            "random rows are not unique",
-        ),
-        (beside("data: {d: {file: users.csv, columns: [a, a]}}"), (4, 42), "a second time"),
         (beside("limits: {body: 2GiB}"), (4, 16), "no sensible limit → up to 1GiB"),
         (beside("options: {max-lag: 0s}"), (4, 20), ""),
         (beside("options: {i-own: [\"*.example\"]}"), (4, 20), "is not a host"),
@@ -53,9 +42,7 @@ fn targets() -> Vec<Row> {
             (2, 46),
             "cannot be opened before the start",
         ),
-        (target("{url: http://h, insecure: true, cacert: ca.pem}"), (2, 30), "leave one out"),
         (target("{url: http://h, cacert: token.txt}"), (2, 38), "holds no PEM text"),
-        (target("{url: http://h, cert: ca.pem}"), (2, 30), "a certificate needs its key → add key FILE"),
         (target("{url: http://h, tls-min: 1.3, tls-max: 1.2}"), (2, 30), "it is newer than tls-max"),
         (target("{url: http://h, unix-socket: /s, dns: all}"), (2, 47), "has no network address"),
     ]
@@ -71,10 +58,7 @@ fn loads() -> Vec<Row> {
         (workload("tps: \"${BAD}\""), (4, 13), "with ${BAD} put in: \"10x\" is not a rate"),
         (workload("tps: 0"), (4, 12), "at rate 0 nothing happens"),
         (workload("tps: 5, for: 0s"), (4, 20), "lasts no time → e.g. 30s"),
-        (workload("tps: 5, spawn-rate: 1"), (4, 15), "it is about users"),
-        (workload("users: 5, arrivals: poisson"), (4, 17), "users have none"),
         (workload("users: 0"), (4, 14), "at least 1"),
-        (workload("stages: [{for: 1s, tps: 5}], for: 5s"), (4, 36), "already say how long"),
         (workload("stages: \"1s:5,2s:x\""), (4, 24), "is not a rate"),
         (workload("stages: [{for: 1s, tps: 0}]"), (4, 15), "nothing would be sent"),
         (workload("steps: {from: 1, to: 5, by: 0, each: 1s}"), (4, 31), "steps of 0 lead nowhere"),
@@ -87,8 +71,6 @@ fn loads() -> Vec<Row> {
         ),
         (workload("sine: {mean: 5, amplitude: 6, period: 1s}"), (4, 23), "would fall below 0"),
         (workload("sine: {mean: 5, amplitude: 5, period: 1ms}"), (4, 37), "more than 1000 periods"),
-        (workload("ramp: {arrivals: 5, over: 1s}, for: 5s"), (4, 38), "already say how long"),
-        (workload("once: {users: 5}, iterations: 9"), (4, 25), "one iteration for each user"),
         (workload("tps: 1, after: v"), (4, 22), "there is no workload \"v\""),
         (workload("tps: 1, after: w"), (4, 22), "wait for each other"),
     ]
@@ -96,9 +78,6 @@ fn loads() -> Vec<Row> {
 
 fn steps() -> Vec<Row> {
     vec![
-        (step("get: http://h/"), (6, 12), "the host stands under targets:"),
-        (with("workloads: {w: {tps: 1, request: GET /}}"), (3, 34), "of the path → {get: /}"),
-        (step("get: cart"), (6, 12), "a path begins with / → /cart"),
         (step("get: \"/{{x}}\""), (6, 16), "x"),
         (step("get: \"/{{\""), (6, 16), "the expression is not finished"),
         (step("get: /\n      target: b"), (7, 15), "b"),
