@@ -450,8 +450,9 @@ fn sine(node: &Node, for_ns: u64, problems: &mut Problems) -> Option<Vec<Phase>>
         problems.add(fields.at("period"), "the period is too short", "at least 64ns");
         return None;
     }
-    if for_ns / period_ns >= MOST_PERIODS {
-        problems.add(fields.at("period"), "the workload holds more than 1000 periods", "a longer period");
+    if for_ns.div_ceil(period_ns) > MOST_PERIODS {
+        let fix = format!("a period of at least {}", crate::duration_text(for_ns.div_ceil(MOST_PERIODS)));
+        problems.add(fields.at("period"), "the workload holds more than 1000 periods", fix);
         return None;
     }
     Some(sine_phases(mean, amplitude, period_ns, for_ns))

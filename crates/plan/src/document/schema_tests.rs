@@ -65,6 +65,7 @@ const LOADS: &[&str] = &[
     "steps: {from: 5, to: 1, by: 2, each: 1s}, arrivals: poisson",
     "spike: {base: 5, peak: 9, at: 1s, for: 2s, ramp: 1s}, for: 1m",
     "sine: {mean: 5, amplitude: 5, period: 1s}, for: 10s",
+    "sine: {mean: 5, amplitude: 5, period: 10ms}, for: 10s",
     "ramp: {arrivals: 5, over: 1s}, arrivals: constant",
     "once: {users: 5}, for: 1m, start: 1s",
 ];

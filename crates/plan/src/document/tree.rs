@@ -146,6 +146,8 @@ fn syntax(info: &str, text: &str, at: usize) -> (String, String) {
         "quotation marks around a text with \": \" in it, a space behind the colon of every key, or check the indentation"
     } else if info.contains("unknown anchor") {
         "an anchor (&name) stands above its alias (*name); quotation marks around a text that begins with *"
+    } else if info.contains("recursion") {
+        "fewer lists and mappings within each other: at most 64 levels"
     } else if info.contains("unprintable") {
         "take the character out; in quotation marks \"\\x07\" writes one"
     } else if info.contains("expected ','") {
@@ -472,6 +474,7 @@ mod tests {
             ("a: b\0c\n", "found unprintable character → take the character out"),
             ("a: {b: 1\nc: 2\n", "a comma or the closing bracket is missing"),
             ("a:1\nb: 2\n", "a space behind the colon of every key"),
+            (&"[".repeat(10_000), "recursion limit exceeded → fewer lists"),
             ("a: !!python/object x\n", "p:1:4: the tag"),
             ("a: \"x\n", "this is not YAML"),
             ("a: [1, 2\n", "this is not YAML"),

@@ -70,7 +70,11 @@ fn loads() -> Vec<Row> {
             "over after 11s, the workload already after 10s",
         ),
         (workload("sine: {mean: 5, amplitude: 6, period: 1s}"), (4, 23), "would fall below 0"),
-        (workload("sine: {mean: 5, amplitude: 5, period: 1ms}"), (4, 37), "more than 1000 periods"),
+        (
+            workload("sine: {mean: 5, amplitude: 5, period: 1ms}"),
+            (4, 37),
+            "more than 1000 periods → a period of at least 10ms",
+        ),
         (workload("tps: 1, after: v"), (4, 22), "there is no workload \"v\""),
         (workload("tps: 1, after: w"), (4, 22), "wait for each other"),
     ]
