@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use clock::{NANOS_PER_SECOND, Timestamp};
 use measure::Names;
+use plan::document::{PlanFile, Workload, WorkloadLoad};
 use plan::{Load, Plan, Trust, Url, duration_text, rate_text};
 use report::{Environment, Io, PlanEcho, Run as RunEcho, RunFacts, Share, Target};
 use schedule::{Phase, Process, Profile};
@@ -22,6 +23,10 @@ use crate::run::Run;
 pub struct Story<'a> {
     /// What was asked for.
     pub plan: &'a Plan,
+    /// The file that it was read from.
+    pub file: Option<&'a PlanFile>,
+    /// How many arrivals each of its workloads has here, where that is known.
+    pub expected: &'a [Option<u64>],
     /// What was loaded.
     pub url: &'a Url,
     /// It was the built-in target.
@@ -81,7 +86,9 @@ pub fn facts_of(story: &Story<'_>, run: &Run, driven: &Driven) -> RunFacts {
             insecure: matches!(plan.tls.trust, Trust::Insecure),
             addresses: story.addresses.to_vec(),
         },
-        plan: echo(plan, story.connections),
+        plan: story
+            .file
+            .map_or_else(|| echo(plan, story.connections), |file| file_echo(file, plan, story.connections)),
         environment: Environment {
             host: story.host.host.clone().unwrap_or_default(),
             notes: story.notes.clone(),
@@ -140,6 +147,33 @@ fn echo(plan: &Plan, connections: u32) -> PlanEcho {
         }
     };
     PlanEcho { schedule, process: process.to_owned(), seed, settings: settings(plan, connections) }
+}
+
+/// A plan file in short: its workloads one by one.
+fn file_echo(file: &PlanFile, plan: &Plan, connections: u32) -> PlanEcho {
+    let told = |workload: &Workload| {
+        let load = match &workload.load {
+            WorkloadLoad::Open { profile, process, .. } => {
+                let about = if *process == Process::Deterministic { "" } else { "random, " };
+                format!("{about}{}", phases(profile.phases()))
+            }
+            WorkloadLoad::Closed { .. } => {
+                let lasting = duration_text(workload.load.duration_ns());
+                format!("{} users for {lasting}", workload.load.most_users())
+            }
+        };
+        let begins = match workload.start_ns {
+            0 => String::new(),
+            ns => format!(" from {} on", duration_text(ns)),
+        };
+        format!("{}: {load}{begins}", workload.name)
+    };
+    let text = file.workloads.iter().map(told).collect::<Vec<_>>().join("; ");
+    let mut settings = settings(plan, connections);
+    for of_one_request in ["method", "body_bytes", "timeout", "queue"] {
+        settings.remove(of_one_request);
+    }
+    PlanEcho { schedule: text, process: "plan".to_owned(), seed: file.seed, settings }
 }
 
 /// The phases in the words of `--stages`.

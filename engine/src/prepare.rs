@@ -5,6 +5,10 @@
 //!
 //! Invariant: whatever the number of shards, their arrivals are exactly the share's arrivals.
 
+mod plan_file;
+
+pub use plan_file::{FileRun, prepare_file};
+
 use std::sync::Arc;
 
 use measure::Names;
@@ -36,6 +40,25 @@ pub enum PrepareError {
     /// The schedule cannot be split.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// A file that the plan names cannot be used.
+    #[error("data {name}: {what}")]
+    Data {
+        /// Its name in the plan.
+        name: String,
+        /// What is wrong, and how to fix it.
+        what: String,
+    },
+    /// A scenario that was read cannot be run.
+    #[error("scenario {name}: {what}")]
+    Scenario {
+        /// Its name.
+        name: String,
+        /// What is wrong, and how to fix it.
+        what: String,
+    },
+    /// The plan asks for something that this version does not do.
+    #[error("the plan has {0}, which this version does not run → leave them out")]
+    Missing(&'static str),
 }
 
 /// What the shards of one engine are told.
@@ -49,6 +72,8 @@ pub struct Prepared {
     pub names: Names,
     /// Connections over all shards.
     pub connections: u32,
+    /// For each workload of a plan file, how many arrivals this engine's share of it has, where that is known.
+    pub expected: Vec<Option<u64>>,
 }
 
 /// How many shards a plan can keep busy on `cores` cores with `cap` connections: each needs at least one
@@ -75,7 +100,7 @@ pub fn prepare(
 ) -> Result<Prepared, PrepareError> {
     let per_shard = shards as u64;
     let (request, close_after) = request_settings(plan, url)?;
-    let tls = tls_settings(plan, url)?;
+    let tls = tls_settings(&plan.tls, url)?;
     let (workloads, profile) = workloads(plan, shards)?;
     let target = TargetSettings {
         routes: routes.into(),
@@ -110,10 +135,7 @@ pub fn prepare(
         duration_ns: plan.run_ns(),
         ends_by_count: plan.count.is_some(),
         catch_up: catch_up(plan),
-        pacing: match plan.pacing {
-            plan::Pacing::Sleep => Pacing::Sleep,
-            plan::Pacing::Spin => Pacing::Spin,
-        },
+        pacing: pacing(plan),
         cpu_clock: thread_cpu_ns,
         core_wait_clock: thread_core_wait_ns,
     };
@@ -137,7 +159,7 @@ pub fn prepare(
             (settings, vec![workload])
         })
         .collect();
-    Ok(Prepared { shards, profile, names, connections: cap })
+    Ok(Prepared { shards, profile, names, connections: cap, expected: Vec::new() })
 }
 
 /// The request of a plan, and after how many of them a connection closes.
@@ -197,10 +219,26 @@ fn path_of(url: &Url) -> &str {
     url.target().split('?').next().unwrap_or("/")
 }
 
+/// How many of the plan's first `total` slots are this engine's.
+pub(crate) fn slots_here(plan: &Plan, total: u64) -> u64 {
+    let cells = plan.cells();
+    let width = u64::from(schedule::CELL_COUNT);
+    let rest = total % width;
+    let partial = cells.iter().filter(|cell| u64::from(*cell) < rest).count() as u64;
+    total / width * u64::from(cells.count()) + partial
+}
+
 /// The `index`-th of `of` parts of `total`; the first parts are larger by one where it does not divide.
 fn part(total: u64, index: usize, of: usize) -> u32 {
     let (index, of) = (index as u64, of as u64);
     u32::try_from(total / of + u64::from(index < total % of)).unwrap_or(u32::MAX)
+}
+
+fn pacing(plan: &Plan) -> Pacing {
+    match plan.pacing {
+        plan::Pacing::Sleep => Pacing::Sleep,
+        plan::Pacing::Spin => Pacing::Spin,
+    }
 }
 
 fn catch_up(plan: &Plan) -> CatchUp {
@@ -211,28 +249,28 @@ fn catch_up(plan: &Plan) -> CatchUp {
     }
 }
 
-fn tls_settings(plan: &Plan, url: &Url) -> Result<Option<TlsSettings>, PrepareError> {
+fn tls_settings(tls: &plan::Tls, url: &Url) -> Result<Option<TlsSettings>, PrepareError> {
     if url.scheme() == Scheme::Http {
         return Ok(None);
     }
     let version = |version| match version {
-        TlsVersion::V1_2 => tls::Version::Tls12,
-        TlsVersion::V1_3 => tls::Version::Tls13,
+        TlsVersion::V1_2 => ::tls::Version::Tls12,
+        TlsVersion::V1_3 => ::tls::Version::Tls13,
     };
-    let client = tls::Client::new(tls::Options {
-        trust: match &plan.tls.trust {
-            Trust::System => tls::Trust::System,
-            Trust::Pem(pem) => tls::Trust::Pem(pem.clone()),
-            Trust::Insecure => tls::Trust::Insecure,
+    let client = ::tls::Client::new(::tls::Options {
+        trust: match &tls.trust {
+            Trust::System => ::tls::Trust::System,
+            Trust::Pem(pem) => ::tls::Trust::Pem(pem.clone()),
+            Trust::Insecure => ::tls::Trust::Insecure,
         },
-        client: plan.tls.identity.as_ref().map(|identity| tls::ClientIdentity {
+        client: tls.identity.as_ref().map(|identity| ::tls::ClientIdentity {
             cert_pem: identity.cert_pem.clone(),
             key_pem: identity.key_pem.clone(),
         }),
-        alpn: plan.tls.alpn.clone(),
-        resumption: plan.tls.resumption,
-        min_version: version(plan.tls.min_version),
-        max_version: version(plan.tls.max_version),
+        alpn: tls.alpn.clone(),
+        resumption: tls.resumption,
+        min_version: version(tls.min_version),
+        max_version: version(tls.max_version),
     })?;
     let server_name = url.server_name();
     // Tried once here, so that a name that TLS cannot carry is refused before anything starts.

@@ -12,7 +12,7 @@ use report::{Summary, terminal_summary};
 use schedule::Process;
 use verdict::{Ending, ExitCode, Facts, Verdict, judge};
 
-use crate::args::{Outputs, Run as RunArguments, Sink};
+use crate::args::{FromFile, Outputs, Run as RunArguments, Sink};
 use crate::control;
 use crate::cores::{Division, divide};
 use crate::describe::{Story, facts_of};
@@ -23,7 +23,7 @@ use crate::io::Route;
 use crate::launch::{Choice, Decision, LaunchError, decide, launch};
 use crate::outputs::{self, Lines, OutputError};
 use crate::preflight::{self, PreflightError};
-use crate::prepare::{PrepareError, Prepared, prepare, shard_count};
+use crate::prepare::{FileRun, PrepareError, Prepared, prepare, prepare_file, shard_count, slots_here};
 use crate::progress::{Progress, style, tell};
 use crate::run::Run;
 use crate::sizing::{SizingError, size};
@@ -85,6 +85,9 @@ struct Stage {
     plan: Plan,
     url: Url,
     routes: Vec<Route>,
+    /// For each target of a plan file, the ways to it, and the cap on its connections.
+    ways: Vec<Vec<Route>>,
+    caps: Vec<u32>,
     addresses: Vec<String>,
     builtin: Option<target::Handle>,
     division: Division,
@@ -99,8 +102,8 @@ struct Stage {
 
 /// Carries out one plan; yields how the program ends.
 pub fn run(arguments: RunArguments) -> ExitCode {
-    let RunArguments { plan, sizing, thresholds, outputs } = arguments;
-    match carry_out(plan, sizing, &thresholds, &outputs) {
+    let RunArguments { plan, sizing, file, thresholds, outputs } = arguments;
+    match carry_out(plan, sizing, file.as_deref(), &thresholds, &outputs) {
         Ok(code) => code,
         Err(error) => {
             tell(&format!("error: {error}\n"));
@@ -112,22 +115,31 @@ pub fn run(arguments: RunArguments) -> ExitCode {
 fn carry_out(
     plan: Plan,
     sizing: Option<Sizing>,
+    from: Option<&FromFile>,
     thresholds: &[verdict::Threshold],
     outputs: &Outputs,
 ) -> Result<ExitCode, RunError> {
     let mut ndjson = outputs.ndjson.as_ref().map(Lines::open).transpose()?;
     let mut progress = Progress::new(outputs);
-    let stage = set_up(plan, sizing)?;
+    let stage = set_up(plan, sizing, from)?;
     let count = shard_count(&stage.plan, stage.division.engine.len(), stage.cap);
-    let Prepared { shards, profile, names, connections } =
-        prepare(&stage.plan, &stage.url, &stage.routes, count, stage.cap)?;
+    let Prepared { shards, profile, names, connections, expected } = match from {
+        None => prepare(&stage.plan, &stage.url, &stage.routes, count, stage.cap)?,
+        Some(from) => prepare_from(&stage, from, count)?,
+    };
     thresholds.iter().try_for_each(|threshold| threshold.check_names(&names))?;
     // Whoever is refused hears that alone.
     announce(&stage, &mut progress);
     keep_off_the_shards(&stage);
     let workers = launch(stage.decision.driver, &stage.division.engine, shards)?;
     let mut run = Run::new(workers, names.shape(), profile, stage.plan.timeout_ns);
-    let target = format!("{} {}", stage.plan.request.method.as_str(), stage.url);
+    let target = match from {
+        None => format!("{} {}", stage.plan.request.method.as_str(), stage.url),
+        Some(from) => {
+            let targets = from.file.targets.iter().map(|target| target.url.to_string());
+            targets.collect::<Vec<_>>().join(", ")
+        }
+    };
     let driver = stage.decision.driver.to_string();
     let words = Words {
         run_id: &stage.run_id,
@@ -145,6 +157,8 @@ fn carry_out(
     let (course, started_at) = drive_to_end(&mut run, &words, &mut progress, ndjson.as_mut(), outputs)?;
     progress.clear();
     let mut story = Story {
+        file: from.map(|from| &from.file),
+        expected: &expected,
         plan: &stage.plan,
         url: &stage.url,
         builtin: stage.builtin.is_some(),
@@ -168,7 +182,52 @@ fn carry_out(
     Ok(conclude(&run, course, &story, thresholds, outputs, ndjson))
 }
 
-fn set_up(mut plan: Plan, sizing: Option<Sizing>) -> Result<Stage, RunError> {
+/// What the shards are told of a plan file.
+fn prepare_from(stage: &Stage, from: &FromFile, shards: usize) -> Result<Prepared, PrepareError> {
+    let now_ns = u64::try_from(wall_time().as_nanos()).unwrap_or(u64::MAX);
+    let run = FileRun {
+        file: &from.file,
+        folder: &from.folder,
+        plan: &stage.plan,
+        ways: &stage.ways,
+        caps: &stage.caps,
+        unix_offset_ns: now_ns.wrapping_sub(OsClock.now().as_nanos()),
+    };
+    prepare_file(&run, shards)
+}
+
+/// Finds the ways to every target of a plan file but the first, which is dialled like that of any plan.
+fn dial_others(
+    plan: &Plan,
+    from: &FromFile,
+    stage_notes: &mut Vec<String>,
+    addresses: &mut Vec<String>,
+) -> Result<Vec<Vec<Route>>, RunError> {
+    let mut ways = Vec::new();
+    for target in from.file.targets.iter().skip(1) {
+        let plan = Plan { connections: target.connections.clone(), ..plan.clone() };
+        let dialled = dial::dial(&plan, &target.url)?;
+        stage_notes.extend(dialled.notes.iter().cloned());
+        addresses.extend(dialled.addresses);
+        ways.push(dialled.routes);
+    }
+    Ok(ways)
+}
+
+/// The caps on connections, target by target: their own, or an even part of what this host allows.
+fn caps_of(from: &FromFile, default_cap: u32) -> Vec<u32> {
+    let targets = &from.file.targets;
+    let even = (default_cap / u32::try_from(targets.len()).unwrap_or(u32::MAX).max(1)).max(1);
+    let users = u32::try_from(from.file.most_users()).unwrap_or(u32::MAX);
+    let most =
+        if from.file.highest_rate() > plan::Rate::ZERO { even } else { users.clamp(1, even.max(users)) };
+    targets
+        .iter()
+        .map(|target| target.connections.cap.map_or(most.max(users), std::num::NonZero::get))
+        .collect()
+}
+
+fn set_up(mut plan: Plan, sizing: Option<Sizing>, from: Option<&FromFile>) -> Result<Stage, RunError> {
     host::raise_descriptor_limit();
     let facts = host::Facts::gather();
     if let Some(highest) = plan.highest_rate().filter(|_| sizing.is_none()) {
@@ -187,6 +246,11 @@ fn set_up(mut plan: Plan, sizing: Option<Sizing>) -> Result<Stage, RunError> {
     };
     let dialled = dial::dial(&plan, &url)?;
     notes.extend(dialled.notes.iter().cloned());
+    let mut addresses = dialled.addresses;
+    let mut ways = vec![dialled.routes.clone()];
+    if let Some(from) = from {
+        ways.extend(dial_others(&plan, from, &mut notes, &mut addresses)?);
+    }
     let mut derived = None;
     if let Some(sizing) = sizing {
         let (sized, told) = size(&plan, sizing, &url, &dialled.routes)?;
@@ -202,7 +266,9 @@ fn set_up(mut plan: Plan, sizing: Option<Sizing>) -> Result<Stage, RunError> {
         None => host::default_connection_cap(&facts, shards_at_most),
     };
     let asked_cap = plan.connections.cap.map_or(default_cap, std::num::NonZero::get);
+    let caps = from.map(|from| caps_of(from, default_cap)).unwrap_or_default();
     let cap = match plan.load {
+        _ if from.is_some() => caps.iter().fold(0_u32, |sum, cap| sum.saturating_add(*cap)),
         Load::Open { .. } => asked_cap,
         Load::Closed(_) => plan.connections.cap.map_or(plan.users_here().max(1), std::num::NonZero::get),
     };
@@ -217,7 +283,9 @@ fn set_up(mut plan: Plan, sizing: Option<Sizing>) -> Result<Stage, RunError> {
     Ok(Stage {
         url,
         routes: dialled.routes,
-        addresses: dialled.addresses,
+        ways,
+        caps,
+        addresses,
         builtin,
         division,
         decision,
@@ -330,7 +398,7 @@ fn conclude(
         },
         thresholds,
     );
-    add_findings(run, &driven, story.plan, &mut judged);
+    add_findings(run, &driven, story, &mut judged);
     let mut files = Vec::new();
     if let Some(lines) = ndjson {
         settle(lines.close(), outputs.ndjson.as_ref(), &mut files, &mut judged);
@@ -364,7 +432,7 @@ fn micro_tps(count: u64, seconds: f64) -> u64 {
 }
 
 /// Findings that only the engine can make.
-fn add_findings(run: &Run, driven: &Driven, plan: &Plan, judged: &mut Verdict) {
+fn add_findings(run: &Run, driven: &Driven, story: &Story<'_>, judged: &mut Verdict) {
     if let Some(error) = run.failure() {
         judged.add(ExitCode::Internal, format!("a shard broke off, its results are incomplete: {error}"));
         return;
@@ -373,21 +441,29 @@ fn add_findings(run: &Run, driven: &Driven, plan: &Plan, judged: &mut Verdict) {
     let counted = totals.counters.scheduled + totals.warmup.scheduled;
     let undisturbed =
         driven.ending == Ending::Completed && driven.stopped_at.is_none() && !driven.rate_changed;
-    if let Some(asked) = expected_arrivals(plan).filter(|asked| undisturbed && *asked != counted) {
-        judged
-            .add(ExitCode::AuditMismatch, format!("the plan has {asked} arrivals, {counted} were scheduled"));
+    if !undisturbed {
+        return;
+    }
+    let mut hold = |whose: &str, asked: Option<u64>, counted: u64| {
+        if let Some(asked) = asked.filter(|asked| *asked != counted) {
+            let what = format!("{whose} has {asked} arrivals, {counted} were scheduled");
+            judged.add(ExitCode::AuditMismatch, what);
+        }
+    };
+    let Some(file) = story.file else {
+        return hold("the plan", expected_arrivals(story.plan), counted);
+    };
+    let totals = file.workloads.iter().zip(&totals.workloads);
+    for ((workload, totals), asked) in totals.zip(story.expected) {
+        let counted = totals.iterations.scheduled + totals.warmup.scheduled;
+        hold(&format!("workload {}", workload.name), *asked, counted);
     }
 }
 
 /// How many arrivals the plan's share has; `None` where only the run can tell (Poisson arrivals, users).
 fn expected_arrivals(plan: &Plan) -> Option<u64> {
     let Load::Open { profile, process: Process::Deterministic, .. } = &plan.load else { return None };
-    let total = profile.arrival_count().min(plan.count.unwrap_or(u64::MAX));
-    let cells = plan.cells();
-    let width = u64::from(schedule::CELL_COUNT);
-    let rest = total % width;
-    let partial = cells.iter().filter(|cell| u64::from(*cell) < rest).count() as u64;
-    Some(total / width * u64::from(cells.count()) + partial)
+    Some(slots_here(plan, profile.arrival_count().min(plan.count.unwrap_or(u64::MAX))))
 }
 
 fn settle(

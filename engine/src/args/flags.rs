@@ -48,6 +48,8 @@ Exit codes: 0 passed, 2 usage, 3 environment, 4 refused by a safety rail, 10 thr
 /// What else the program does.
 #[derive(Debug, Subcommand)]
 pub(super) enum SubCommand {
+    /// Run a plan file, or what the flags say: engine run plan.yaml
+    Run(Box<Flags>),
     /// Run the built-in HTTP target alone, with its truth log at /truth
     Target(Box<TargetFlags>),
     /// Merge summaries of several runs exactly

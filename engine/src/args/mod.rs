@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _};
+use plan::document::PlanFile;
 use plan::{Plan, Sizing};
 use verdict::Threshold;
 
@@ -91,10 +92,21 @@ pub struct Run {
     pub plan: Plan,
     /// What the plan is made of anew when the size of an exchange is known, if its load is a bandwidth.
     pub sizing: Option<Sizing>,
+    /// What the plan is read from, if it is a file: the plan then holds what is the same for all of it.
+    pub file: Option<Box<FromFile>>,
     /// What must hold; the texts stand in the plan.
     pub thresholds: Vec<Threshold>,
     /// Where results go.
     pub outputs: Outputs,
+}
+
+/// A plan that was read from a file.
+#[derive(Debug)]
+pub struct FromFile {
+    /// What it says.
+    pub file: PlanFile,
+    /// The folder from which its paths start.
+    pub folder: PathBuf,
 }
 
 /// Where the results of a run go.
@@ -168,6 +180,14 @@ pub fn parse(
         Some(SubCommand::Check(flags)) => Ok(Command::Check(flags.file)),
         Some(SubCommand::Schema(flags)) => Ok(Command::Schema(flags.name)),
         Some(SubCommand::Doctor(flags)) => others::doctor(&flags),
+        Some(SubCommand::Run(flags)) => {
+            let file = flags.positional_url.as_deref().filter(|text| run::is_plan_file(text));
+            let run = match file.map(PathBuf::from) {
+                Some(file) => Some(run::from_file(*flags, &file, surroundings)?),
+                None => run::build(*flags, surroundings)?,
+            };
+            run.map(|run| Command::Run(Box::new(run))).ok_or_else(run::no_load)
+        }
         None => {
             let bare = arguments.len() <= 1;
             let run = run::build(line.flags, surroundings)?;

@@ -56,19 +56,43 @@ enum Source {
     Closed(Users),
 }
 
+/// A stretch of time in which a user of the closed model is there.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stay {
+    /// When the user enters, from the workload's zero on.
+    pub enters_ns: u64,
+    /// From when on the user begins nothing more.
+    pub leaves_ns: u64,
+    /// Which user of the shard.
+    pub user: u32,
+}
+
+/// One user of the closed model.
+#[derive(Copy, Clone, Debug, Default)]
+struct User {
+    /// Which of the plan's users.
+    number: u64,
+    /// Iterations begun.
+    begun: u64,
+    /// When the stay at hand ends.
+    leaves: Timestamp,
+}
+
 /// The closed model's users on one shard.
 #[derive(Clone, Debug)]
 pub struct Users {
     /// When each user of this shard enters, in order.
-    entries: VecDeque<u64>,
-    /// The users of this shard by their numbers in the plan, and the iterations that each has begun.
-    begun: Vec<(u64, u64)>,
+    stays: VecDeque<Stay>,
+    members: Vec<User>,
     /// How many users the whole plan has.
     population: u64,
+    /// Iterations of each user, at most.
+    each: u64,
+    /// A user leaves whose next slot would not be below this one.
+    slots: u64,
     think_ns: u64,
     /// Users ready for their next request. Thinking is constant, so they get ready in order.
     ready: VecDeque<(Timestamp, u32)>,
-    entered: u32,
     /// Requests that may still be begun; `None` is no bound.
     remaining: Option<u64>,
 }
@@ -78,35 +102,41 @@ impl Users {
     /// together begin at most `requests`.
     pub fn new(entries_ns: Vec<u64>, think_ns: u64, requests: Option<u64>) -> Self {
         let population = entries_ns.len() as u64;
-        let begun = (0..population).map(|number| (number, 0)).collect();
+        let stay = |(user, enters_ns): (u32, u64)| Stay { enters_ns, leaves_ns: u64::MAX, user };
+        let stays = (0..).zip(entries_ns).map(stay).collect();
+        Self { think_ns, ..Self::staying(stays, (0..population).collect(), population, requests) }
+    }
+
+    /// Users who come and go, `stays` rising by entry. They are the users `numbers` of the plan's `population`, and
+    /// together begin at most `iterations`.
+    ///
+    /// # Panics
+    /// When a stay is of a user without a number.
+    pub fn staying(stays: Vec<Stay>, numbers: Vec<u64>, population: u64, iterations: Option<u64>) -> Self {
+        assert!(stays.iter().all(|stay| (stay.user as usize) < numbers.len()), "every user has a number");
         Self {
-            entries: entries_ns.into(),
-            begun,
-            population,
-            think_ns,
             ready: VecDeque::new(),
-            entered: 0,
-            remaining: requests,
+            stays: stays.into(),
+            members: numbers.into_iter().map(|number| User { number, ..User::default() }).collect(),
+            population,
+            each: u64::MAX,
+            slots: u64::MAX,
+            think_ns: 0,
+            remaining: iterations,
         }
     }
 
-    /// Says which of the plan's `population` users these are, in the order of their entries.
-    ///
-    /// # Panics
-    /// When there are not as many numbers as users.
+    /// Bounds the iterations of each user, and the slots that there are rows for.
     #[must_use]
-    pub fn numbered(mut self, numbers: impl IntoIterator<Item = u64>, population: u64) -> Self {
-        let begun: Vec<_> = numbers.into_iter().map(|number| (number, 0)).collect();
-        assert_eq!(begun.len(), self.entries.len(), "every user has a number");
-        (self.begun, self.population) = (begun, population);
-        self
+    pub fn within(self, each: u64, slots: u64) -> Self {
+        Self { each, slots, ..self }
     }
 
     fn next(&self, start: Timestamp) -> Option<Timestamp> {
         if self.remaining == Some(0) {
             return None;
         }
-        let entry = self.entries.front().map(|&offset| start.plus_nanos(offset));
+        let entry = self.stays.front().map(|stay| start.plus_nanos(stay.enters_ns));
         let ready = self.ready.front().map(|&(at, _)| at);
         match (entry, ready) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -122,9 +152,8 @@ impl Users {
                 Due { intended: at, slot: self.next_slot(user), user }
             }
             _ => {
-                self.entries.pop_front();
-                let user = self.entered;
-                self.entered += 1;
+                let Stay { leaves_ns, user, .. } = self.stays.pop_front()?;
+                self.members[user as usize].leaves = start.plus_nanos(leaves_ns);
                 Due { intended: next, slot: self.next_slot(user), user }
             }
         };
@@ -136,10 +165,25 @@ impl Users {
 
     /// The n-th iteration of user k among p users has slot n × p + k.
     fn next_slot(&mut self, user: u32) -> u64 {
-        let (number, begun) = &mut self.begun[user as usize];
-        let slot = begun.wrapping_mul(self.population).wrapping_add(*number);
-        *begun += 1;
+        let slot = self.slot(user);
+        self.members[user as usize].begun += 1;
         slot
+    }
+
+    fn slot(&self, user: u32) -> u64 {
+        let User { number, begun, .. } = self.members[user as usize];
+        begun.saturating_mul(self.population).saturating_add(number)
+    }
+
+    /// The iteration of a user has ended, and the next may begin at `at`.
+    fn rest(&mut self, user: u32, at: Timestamp) {
+        let User { begun, leaves, .. } = self.members[user as usize];
+        if at >= leaves || begun >= self.each || self.slot(user) >= self.slots {
+            return;
+        }
+        // Pauses after failed connects may exceed the think time: keep the order of the queue.
+        let place = self.ready.partition_point(|&(ready, _)| ready <= at);
+        self.ready.insert(place, (at, user));
     }
 }
 
@@ -164,7 +208,7 @@ impl Workload {
     pub(crate) fn copied(&self) -> Self {
         let mut copy = self.clone();
         if let Source::Closed(users) = &mut copy.source {
-            users.ready.reserve_exact(users.entries.len());
+            users.ready.reserve_exact(users.members.len());
         }
         copy
     }
@@ -172,11 +216,11 @@ impl Workload {
     /// Where its users lie, for the test that shards lie apart.
     #[cfg(test)]
     pub(crate) fn memory(&self) -> Vec<std::ops::Range<usize>> {
-        let Source::Closed(Users { ready, begun, .. }) = &self.source else { return Vec::new() };
-        let (ready_at, begun_at) = (ready.as_slices().0.as_ptr().addr(), begun.as_ptr().addr());
+        let Source::Closed(Users { ready, members, .. }) = &self.source else { return Vec::new() };
+        let (ready_at, members_at) = (ready.as_slices().0.as_ptr().addr(), members.as_ptr().addr());
         vec![
             ready_at..ready_at + ready.capacity() * size_of::<(Timestamp, u32)>(),
-            begun_at..begun_at + begun.capacity() * size_of::<(u64, u64)>(),
+            members_at..members_at + members.capacity() * size_of::<User>(),
         ]
     }
 
@@ -216,10 +260,7 @@ impl Workload {
     /// `pause_ns`.
     pub(crate) fn ended(&mut self, user: u32, now: Timestamp, pause_ns: u64) {
         if let Source::Closed(users) = &mut self.source {
-            let at = now.plus_nanos(users.think_ns.max(pause_ns));
-            // Pauses after failed connects may exceed the think time: keep the order of the queue.
-            let place = users.ready.partition_point(|&(ready, _)| ready <= at);
-            users.ready.insert(place, (at, user));
+            users.rest(user, now.plus_nanos(users.think_ns.max(pause_ns)));
         }
     }
 
@@ -270,5 +311,40 @@ mod tests {
         load.ended(1, at(20), 0);
         assert_eq!(load.take(at(0)).map(|due| due.user), Some(1));
         assert_eq!(load.next_due(at(0)), Some(at(1_010)));
+    }
+
+    #[test]
+    fn users_come_and_go_and_come_back() {
+        let stay = |enters_ns, leaves_ns, user| Stay { enters_ns, leaves_ns, user };
+        let stays = vec![stay(0, 100, 0), stay(50, 100, 1), stay(200, 300, 0)];
+        let users = Users::staying(stays, vec![4, 9], 10, None).within(u64::MAX, 30);
+        let mut load = Workload::closed(users, Task::Scenario(0));
+        assert_eq!(load.take(at(0)), Some(Due { intended: at(0), slot: 4, user: 0 }));
+        load.ended(0, at(40), 0);
+        assert_eq!(load.take(at(0)), Some(Due { intended: at(40), slot: 14, user: 0 }));
+        assert_eq!(load.take(at(0)), Some(Due { intended: at(50), slot: 9, user: 1 }));
+        // Too late for the stay at hand.
+        load.ended(0, at(100), 0);
+        load.ended(1, at(99), 0);
+        assert_eq!(load.take(at(0)), Some(Due { intended: at(99), slot: 19, user: 1 }));
+        load.ended(1, at(120), 0);
+        assert_eq!(load.take(at(0)), Some(Due { intended: at(200), slot: 24, user: 0 }));
+        // Slot 34 has no row any more.
+        load.ended(0, at(210), 0);
+        assert_eq!(load.next_due(at(0)), None);
+    }
+
+    #[test]
+    fn each_user_has_so_many_iterations() {
+        let users = Users::new(vec![0, 0], 0, None).within(2, u64::MAX);
+        let mut load = Workload::closed(users, Task::Scenario(0)).between(1_000, 2_000);
+        for round in 0..2 {
+            assert_eq!(load.next_due(at(0)), Some(at(1_000 + round)));
+            for _ in 0..2 {
+                let due = load.take(at(0)).expect("both are there");
+                load.ended(due.user, at(1_001 + round), 0);
+            }
+        }
+        assert_eq!(load.next_due(at(0)), None);
     }
 }

@@ -232,6 +232,32 @@ fn plans_are_made_smaller_by_variables() {
     assert!(rate.stdout.contains("140 iterations"), "{}", rate.told());
 }
 
+#[test]
+fn plans_load_their_target_with_what_they_say() {
+    let _hold = among_others();
+    for (name, sent) in
+        [("constant-users.yaml", None), ("ramp-then-rate.yaml", Some(70)), ("staged-users.yaml", None)]
+    {
+        let target = Target::start("--delay 5ms");
+        let outcome = Engine::new("run")
+            .arg(example("plans").join(name))
+            .args("--max-lag 1h")
+            .json()
+            .variable("BASE_URL", &target.url())
+            .variable("COME", "1s")
+            .variable("STAY", "2s")
+            .variable("GO", "1s")
+            .variable("USERS", "5")
+            .variable("ARRIVALS", "30")
+            .variable("TPS", "20")
+            .run()
+            .expect(0);
+        let audit = outcome.audit();
+        assert_eq!(count(&target.stop(), "/requests"), audit.sent, "{name}: {}", outcome.told());
+        assert!(sent.is_none_or(|sent| sent == audit.sent) && audit.sent > 10, "{name}: {}", outcome.told());
+    }
+}
+
 /// What an editor hands to the schema.
 fn json(value: &Yaml) -> Value {
     match value {

@@ -7,6 +7,7 @@ mod documents;
 mod drivers;
 mod environment;
 mod gbit;
+mod journeys;
 mod load;
 mod plan_files;
 mod quickstart;
