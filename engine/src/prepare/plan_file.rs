@@ -472,3 +472,6 @@ fn with_warmup(profile: &Profile, warmup_ns: u64) -> Result<Profile, PrepareErro
     phases.extend_from_slice(profile.phases());
     Ok(Profile::new(phases)?)
 }
+
+#[cfg(test)]
+mod tests;
