@@ -4,8 +4,8 @@
 //! the count, and the difference is what one more costs. The build is this tree's release build.
 //! What it is not: time. A cache miss counts nothing here, and the kernel nothing at all; `perf/` measures those.
 //!
-//! Instructions of the program itself and of shared libraries (the C library: copying, comparing) are held apart,
-//! because the latter depend on the distribution.
+//! Instructions of the program itself and of libraries are held apart: those of shared ones (the C library: copying,
+//! comparing) depend on the distribution, those of ring's arithmetic on random keys.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -147,8 +147,10 @@ fn measure(program: &Path, rows: &[(String, u64)]) -> Costs {
 }
 
 fn count_instructions(program: &Path, name: &str, count: u64, file: &Path) -> Cost {
-    let options = ["--tool=callgrind".to_owned(), format!("--callgrind-out-file={}", file.display())];
-    let options = options.each_ref().map(String::as_str);
+    let file_option = format!("--callgrind-out-file={}", file.display());
+    // A function to toggle at lets callgrind begin with its eyes closed, unless it is told otherwise behind it.
+    let toggles = ["--toggle-collect=*OtherEnd::answer", "--toggle-collect=*OtherEnd::new"];
+    let options = ["--tool=callgrind", &file_option, toggles[0], toggles[1], "--collect-atstart=yes"];
     valgrind(&options, program, &[name, &count.to_string()]);
     let profile = std::fs::read_to_string(file).expect("callgrind writes its profile");
     sum(&profile)
@@ -173,12 +175,13 @@ fn valgrind(options: &[&str], program: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Sums up a callgrind profile by object. The format is described in valgrind's manual: after `ob=` and `fn=`, lines
+/// Sums up a callgrind profile by object, ring being a library like those that are linked at run time: what its arithmetic
+/// takes depends on random keys. The format is described in valgrind's manual: after `ob=` and `fn=`, lines
 /// of a position and a cost; the line behind `calls=` holds what the callee cost, which stands with the callee too.
 fn sum(profile: &str) -> Cost {
-    let mut names: BTreeMap<&str, bool> = BTreeMap::new();
+    let (mut names, mut files): (BTreeMap<&str, bool>, BTreeMap<&str, bool>) = Default::default();
     let mut cost = Cost { ours: 0.0, libraries: 0.0 };
-    let (mut is_library, mut is_call, mut total) = (false, false, None);
+    let (mut is_library, mut is_ring, mut is_call, mut total) = (false, false, false, None);
     for line in profile.lines() {
         if let Some(object) = line.strip_prefix("ob=").or_else(|| line.strip_prefix("cob=")) {
             // `(7) /lib/libc.so.6` the first time, `(7)` from then on.
@@ -186,6 +189,14 @@ fn sum(profile: &str) -> Cost {
             let kind = *names.entry(id).or_insert_with(|| !name.ends_with("/instructions"));
             if line.starts_with("ob=") {
                 is_library = kind;
+            }
+        } else if let Some((key, file)) = line.split_once('=')
+            && matches!(key, "fl" | "fi" | "fe" | "cfi" | "cfl")
+        {
+            let (id, name) = file.split_once(' ').unwrap_or((file, ""));
+            let of_ring = *files.entry(id).or_insert_with(|| name.contains("/ring-"));
+            if !key.starts_with('c') {
+                is_ring = of_ring;
             }
         } else if line.starts_with("calls=") {
             is_call = true;
@@ -195,7 +206,7 @@ fn sum(profile: &str) -> Cost {
             let spent: f64 =
                 line.split_once(' ').and_then(|(_, spent)| spent.parse().ok()).unwrap_or(f64::NAN);
             if !std::mem::take(&mut is_call) {
-                *(if is_library { &mut cost.libraries } else { &mut cost.ours }) += spent;
+                *(if is_library || is_ring { &mut cost.libraries } else { &mut cost.ours }) += spent;
             }
         }
     }
@@ -302,4 +313,8 @@ fn profiles_are_summed_by_object_without_what_was_called() {
                    ob=(1) /a/instructions\nfl=(1) main.rs\nfn=(1) main\n16 100\ncob=(2) /lib/libc.so.6\ncfn=(2) memcpy\n\
                    calls=3 50\n+1 30\n* 7\n\nob=(2)\nfn=(2)\n-4 30\n";
     assert_eq!(sum(profile), Cost { ours: 107.0, libraries: 30.0 });
+    let with_ring = "positions: line\nevents: Ir\nsummary: 186\n\n\
+                     ob=(1) /a/instructions\nfl=(1) main.rs\nfn=(1) main\n16 100\ncfi=(2) /b/ring-0.17.14/aes.S\ncfn=(2) aes\n\
+                     calls=3 50\n+1 30\n* 7\nfi=(2)\n5 40\nfe=(1)\n6 9\n\nfl=(2)\nfn=(2)\n-4 30\n";
+    assert_eq!(sum(with_ring), Cost { ours: 116.0, libraries: 70.0 });
 }

@@ -11,6 +11,7 @@
 
 mod memory;
 mod parts;
+mod secure;
 mod shards;
 
 use std::hint::black_box;
@@ -32,6 +33,8 @@ const ROWS: &[Row] = &[
     ("exchange recorded", 8_000, parts::record_exchange),
     ("arrival, even", 16_000, parts::even_arrivals),
     ("arrival, Poisson", 55_440, parts::poisson_arrivals),
+    ("TLS exchange", 2_000, secure::exchanges),
+    ("TLS handshake", 100, secure::handshakes),
     // Not held against the baseline: the test must see it as more than the first row.
     ("canary", 8_000, canary),
 ];

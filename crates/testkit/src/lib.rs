@@ -17,6 +17,7 @@ mod endings;
 mod floods;
 mod framing;
 mod honest;
+mod other_end;
 mod papers;
 mod peer;
 mod secure;
@@ -25,4 +26,5 @@ mod silence;
 mod time;
 
 pub use behaviour::{Behaviour, all, find};
+pub use other_end::{OtherEnd, Papers};
 pub use server::{Hostile, Refusing, Seen};
