@@ -82,6 +82,9 @@ impl Arrivals {
     /// When the next arrival is due; `None` when none is left before the end.
     #[inline]
     pub fn peek_due_ns(&mut self) -> Option<u64> {
+        if let Some(head) = &self.head {
+            return Some(head.due_ns);
+        }
         self.peek().map(|arrival| arrival.due_ns)
     }
 
@@ -89,16 +92,22 @@ impl Arrivals {
     #[inline]
     pub fn peek(&mut self) -> Option<Arrival> {
         if self.head.is_none() {
-            let (slot, quanta) = match &self.source {
-                Source::Slots(slots) => {
-                    let slot = slots.current()?;
-                    (slot, u128::from(slot) * QUANTA_PER_ARRIVAL)
-                }
-                Source::Poisson(poisson) => poisson.current()?,
-            };
-            self.head = Some(Arrival { slot, due_ns: self.cursor.due_ns(quanta)? });
+            self.head = self.find();
         }
         self.head
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call costs a third of an arrival")]
+    fn find(&mut self) -> Option<Arrival> {
+        let (slot, quanta) = match &self.source {
+            Source::Slots(slots) => {
+                let slot = slots.current()?;
+                (slot, u128::from(slot) * QUANTA_PER_ARRIVAL)
+            }
+            Source::Poisson(poisson) => poisson.current()?,
+        };
+        Some(Arrival { slot, due_ns: self.cursor.due_ns(quanta)? })
     }
 
     /// Whether a limit, or the want of cells, ends the plan here whatever the rate will be. Where only the
@@ -128,8 +137,10 @@ impl Iterator for Arrivals {
 
     #[inline]
     fn next(&mut self) -> Option<Arrival> {
-        let arrival = self.peek()?;
-        self.head = None;
+        let arrival = match self.head.take() {
+            Some(head) => head,
+            None => self.find()?,
+        };
         match &mut self.source {
             Source::Slots(slots) => slots.advance(),
             Source::Poisson(poisson) => poisson.advance(),

@@ -113,13 +113,15 @@ impl<I: Io> Shard<I> {
 
     /// Whether nothing more will become due.
     fn is_over(&mut self) -> bool {
-        let next = self.next_due();
-        let exhausted = next.is_none_or(|(due, _)| due >= self.end);
-        if self.settings.ends_by_count && next.is_none() && self.workloads.iter().all(Workload::is_exhausted)
-        {
-            return true;
+        let is_at_end = self.now >= self.end;
+        let is_spent = self.settings.ends_by_count && self.workloads.iter().all(Workload::is_exhausted);
+        if !is_at_end && !is_spent {
+            return false;
         }
-        self.now >= self.end && exhausted
+        match self.next_due() {
+            None => true,
+            Some((due, _)) => is_at_end && due >= self.end,
+        }
     }
 
     /// Nothing more becomes due; the grace begins.

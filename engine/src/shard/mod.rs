@@ -388,9 +388,11 @@ impl<I: Io> Shard<I> {
     /// When the next piece of work is due, and of which workload.
     #[inline]
     fn next_due(&mut self) -> Option<(Timestamp, usize)> {
-        let start = self.start;
-        let next = |(index, workload): (usize, &mut Workload)| Some((workload.next_due(start)?, index));
-        self.workloads.iter_mut().enumerate().filter_map(next).min()
+        // Most plans have one; it is asked several times for each of its arrivals.
+        match &mut self.workloads[..] {
+            [workload] => Some((workload.next_due(self.start)?, 0)),
+            workloads => next_of(workloads, self.start),
+        }
     }
 
     /// How long a request is waited for, from its intended send time.
@@ -430,4 +432,11 @@ impl<I: Io> Shard<I> {
     fn recorder(&mut self, warmup: bool) -> &mut Recorder {
         &mut self.recorders[usize::from(warmup)]
     }
+}
+
+/// When the next piece of work of several workloads is due, and of which.
+#[inline(never)]
+fn next_of(workloads: &mut [Workload], start: Timestamp) -> Option<(Timestamp, usize)> {
+    let next = |(index, workload): (usize, &mut Workload)| Some((workload.next_due(start)?, index));
+    workloads.iter_mut().enumerate().filter_map(next).min()
 }

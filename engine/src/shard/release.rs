@@ -156,11 +156,17 @@ impl<I: Io> Shard<I> {
         let connection = &mut self.connections[conn.index as usize];
         connection.state = State::Busy { exchange };
         connection.machine.expect(is_head);
-        connection.capture =
-            (needs.head || needs.body).then(|| self.iterations.captures.pop().unwrap_or_default());
+        let reads = needs.head || needs.body;
+        if reads || connection.capture.is_some() {
+            connection.capture = reads.then(|| self.iterations.captures.pop().unwrap_or_default());
+        }
         let recorder = &mut self.recorders[usize::from(waiting.warmup)];
         recorder.sent(name);
         recorder.queue(now.nanos_since(waiting.reached));
+        if !encrypts && !is_rendered {
+            self.io.send(conn, if is_last { request.last_message } else { request.message });
+            return;
+        }
         // Under TLS it has been copied in being encrypted.
         let bytes = is_rendered.then(|| self.take_rendered(cause));
         let connection = &mut self.connections[conn.index as usize];
@@ -174,9 +180,8 @@ impl<I: Io> Shard<I> {
                 connection.is_sending = true;
                 self.io.send_owned(conn, bytes);
             }
-            (Stack::Plain, Ok(()), None) => {
-                self.io.send(conn, if is_last { request.last_message } else { request.message });
-            }
+            // It has been sent above.
+            (Stack::Plain, Ok(()), None) => {}
         }
     }
 

@@ -181,6 +181,10 @@ impl Users {
         if at >= leaves || begun >= self.each || self.slot(user) >= self.slots {
             return;
         }
+        if self.ready.back().is_none_or(|&(latest, _)| latest <= at) {
+            self.ready.push_back((at, user));
+            return;
+        }
         // Pauses after failed connects may exceed the think time: keep the order of the queue.
         let place = self.ready.partition_point(|&(ready, _)| ready <= at);
         self.ready.insert(place, (at, user));
