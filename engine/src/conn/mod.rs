@@ -106,6 +106,7 @@ impl Connection {
         self.machine = ResponseMachine::new(limits);
         self.stack = Stack::Plain;
         self.served = 0;
+        self.capture = None;
         self.is_sending = false;
         self.discarding = 0;
     }

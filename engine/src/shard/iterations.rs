@@ -331,6 +331,10 @@ impl<I: Io> Shard<I> {
         place.request.clear();
         let answered = place.iteration.unanswered(&settings.program, step, &context, &mut place.request);
         self.note_checks(id, step, &answered);
+        if let Then::Ended(Outcome::Failed(_)) = answered.then {
+            // What is missing is the answer, whatever was to be taken from it.
+            return self.end_iteration(id, IterationEnd::Failed(FailReason::Request), self.now);
+        }
         self.go_on(id, cause, answered.then, pause_ns);
     }
 

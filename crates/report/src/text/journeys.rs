@@ -99,13 +99,15 @@ pub(super) fn workloads_block(summary: &Summary, style: Style) -> Block {
         let label = " ".repeat(LABEL - 1 - width(style.mark(iterations.balanced)));
         let tint = if iterations.balanced { Tint::Good } else { Tint::Bad };
         let mark = Some((style.mark(iterations.balanced).to_owned(), tint));
-        let times = format!(
-            "; asked {}, begun {}; took p50 {}, p99 {}",
-            rate(rates.asked_tps),
-            rate(rates.begun_tps),
-            nanoseconds(style, completed.p50),
-            nanoseconds(style, completed.p99)
-        );
+        let took = match completed.count {
+            0 => String::new(),
+            _ => format!(
+                "; took p50 {}, p99 {}",
+                nanoseconds(style, completed.p50),
+                nanoseconds(style, completed.p99)
+            ),
+        };
+        let times = format!("; asked {}, begun {}{took}", rate(rates.asked_tps), rate(rates.begun_tps));
         let whole = width(&ended) + width(&times) <= COLUMNS_MAX - LABEL;
         list.push(Line { label, mark, rest: if whole { format!("{ended}{times}") } else { ended } });
         if !whole {

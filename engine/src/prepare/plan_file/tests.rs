@@ -96,8 +96,9 @@ fn load(folder: &Folder, file: &PlanFile, shards: usize, of: u32) -> Load {
 #[test]
 fn whatever_the_shards_and_shares_the_load_is_the_plans() {
     let folder = Folder(tempfile::tempdir().expect("a folder"));
-    let rows: String = (0..ROWS).map(|row| format!("{row}\n")).collect();
-    std::fs::write(folder.0.path().join("rows.csv"), format!("id\n{rows}")).expect("it is written");
+    let rows: Vec<String> = (0..ROWS).map(|row| row.to_string()).collect();
+    std::fs::write(folder.0.path().join("rows.csv"), format!("id\n{}\n", rows.join("\n")))
+        .expect("it is written");
     let file = PlanFile::parse("plan.yaml", PLAN.as_bytes(), &folder).expect("a valid plan");
     let whole = load(&folder, &file, 1, 1);
     // 1,000 arrivals, but rows for 700; 300/s on average over three seconds; users of both kinds.
