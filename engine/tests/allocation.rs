@@ -1,6 +1,7 @@
 //! Counts what a running shard allocates once its connections stand: nothing, or under TLS what rustls does.
 //!
-//! What it is: whole shards on both drivers against the built-in target over loopback, each on a thread of its own.
+//! What it is: whole shards on both drivers against the built-in target, or one that answers journeys, over loopback,
+//! each on a thread of its own.
 //! A shard reads the CPU clock of its settings whenever it seals an interval, on its own thread; here that clock
 //! shows the thread's allocations instead, so each interval carries the number made in it.
 //! What it is not: a measurement of time.
@@ -57,6 +58,10 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 #[cfg(test)]
+#[path = "allocation/journey.rs"]
+mod journey;
+
+#[cfg(test)]
 mod shards {
     use std::num::NonZeroUsize;
     use std::sync::Arc;
@@ -74,16 +79,20 @@ mod shards {
     use engine::shard::{FailStatus, RequestSettings, Settings, Shard, TargetSettings, TlsSettings};
     use schedule::{Arrivals, Cells, Process, Profile, Rate};
 
-    use crate::ALLOCATIONS;
+    use crate::{ALLOCATIONS, journey};
 
     const SECONDS: u64 = 3;
     const RATE: u64 = 300;
-    const CONNECTIONS: u32 = 8;
+    pub(crate) const CONNECTIONS: u32 = 8;
 
     #[derive(Copy, Clone, Debug, PartialEq, Eq)]
     enum Model {
         Open,
         Closed,
+        /// Iterations of three requests, which think so many milliseconds between them.
+        Journey {
+            think_ms: u64,
+        },
     }
 
     #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -109,7 +118,7 @@ mod shards {
         records: u64,
     }
 
-    fn allocations() -> u64 {
+    pub(crate) fn allocations() -> u64 {
         ALLOCATIONS.get()
     }
 
@@ -182,11 +191,17 @@ mod shards {
                 Users::new(vec![0; CONNECTIONS as usize], 20_000_000, None),
                 Task::Request(0),
             ),
+            Model::Journey { .. } => unreachable!("a journey has its workload from a plan file"),
         }
     }
 
-    /// Runs one shard to its end on a thread of its own, and hears it on this one.
+    /// Runs one shard against a target of its own.
     fn run<I: Io>(case: Case, build: impl FnOnce(engine::io::Limits) -> I + Send + 'static) -> Vec<Interval> {
+        if let Model::Journey { think_ms } = case.model {
+            let target = journey::Target::start(case.tls);
+            let (settings, workloads) = journey::prepared(&target, think_ms);
+            return hear(case, settings, workloads, build);
+        }
         let target = target::start(target::Config {
             threads: target::Threads::Floating(NonZeroUsize::MIN),
             tls: case.tls.then(target::TlsConfig::default),
@@ -194,12 +209,23 @@ mod shards {
             ..target::Config::default()
         })
         .expect("the target starts");
-        let settings = settings(case, &target);
+        let intervals = hear(case, settings(case, &target), vec![workload(case.model)], build);
+        target.stop();
+        intervals
+    }
+
+    /// Runs one shard to its end on a thread of its own, and hears it on this one.
+    fn hear<I: Io>(
+        case: Case,
+        settings: Settings,
+        workloads: Vec<Workload>,
+        build: impl FnOnce(engine::io::Limits) -> I + Send + 'static,
+    ) -> Vec<Interval> {
         let (link, mut control) = pair();
         let (over, until_over) = mpsc::channel::<()>();
         let shard = thread::spawn(move || {
             let io = build(settings.driver_limits());
-            let ended = Shard::new(io, settings, &[workload(case.model)], link).run().map(drop);
+            let ended = Shard::new(io, settings, &workloads, link).run().map(drop);
             drop(over);
             ended
         });
@@ -230,7 +256,6 @@ mod shards {
             }
         }
         shard.join().expect("the shard does not panic").expect("the driver does not break");
-        target.stop();
         intervals
     }
 
@@ -268,6 +293,10 @@ mod shards {
                 (Model::Open, 300_000, false),
                 (Model::Open, 100, true),
                 (Model::Closed, 100, true),
+                (Model::Journey { think_ms: 0 }, 0, false),
+                (Model::Journey { think_ms: 5 }, 0, false),
+                (Model::Journey { think_ms: 0 }, 0, true),
+                (Model::Journey { think_ms: 5 }, 0, true),
             ] {
                 cases.push(Case { driver, model, body_bytes, tls });
             }

@@ -63,6 +63,11 @@ struct Setting<'a> {
 }
 
 impl Jar {
+    /// With memory for a few cookies.
+    pub(crate) fn with_room() -> Self {
+        Self { bytes: Vec::with_capacity(256), cookies: Vec::with_capacity(4) }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.cookies.clear();

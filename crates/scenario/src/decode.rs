@@ -17,7 +17,12 @@ pub struct Workspace {
 impl Workspace {
     /// Bodies may have at most so many bytes when decoded.
     pub fn new(body_bytes_max: usize) -> Self {
-        Self { decompress: Decompress::new(false), decoded: Vec::new(), scratch: Vec::new(), body_bytes_max }
+        Self {
+            decompress: Decompress::new(false),
+            decoded: Vec::new(),
+            scratch: Vec::with_capacity(1_024),
+            body_bytes_max,
+        }
     }
 
     /// The body as it was before it was encoded, and room for texts.

@@ -111,6 +111,7 @@ impl Iteration {
     /// A place for iterations of a program whose variables may take so many bytes.
     pub fn new(program: &Program, variables_bytes_max: usize) -> Self {
         let draws = Draws::new(Key::new(0, 0), 0);
+        let remembers = program.cookies || program.requests.iter().any(|request| request.redirects > 0);
         Self {
             at: 0,
             loops: [Loop::default(); NESTING_MAX + 1],
@@ -120,8 +121,8 @@ impl Iteration {
             slot: 0,
             user: 0,
             variables: Variables::new(program.variables().len(), variables_bytes_max),
-            jar: Jar::default(),
-            hop: Hop::default(),
+            jar: if program.cookies { Jar::with_room() } else { Jar::default() },
+            hop: if remembers { Hop::with_room() } else { Hop::default() },
             hops_left: 0,
         }
     }

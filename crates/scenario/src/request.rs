@@ -57,6 +57,15 @@ pub(crate) struct Hop {
     pub(crate) is_get: bool,
 }
 
+impl Hop {
+    /// With memory for an address of usual length.
+    pub(crate) fn with_room() -> Self {
+        let address =
+            Address { is_secure: false, authority: Vec::with_capacity(64), target: Vec::with_capacity(256) };
+        Self { address, is_get: false }
+    }
+}
+
 /// Where a request goes, and the cookies that may go with it.
 pub(crate) struct Way<'a> {
     pub(crate) target: &'a Target,

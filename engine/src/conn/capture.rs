@@ -14,6 +14,11 @@ pub(crate) struct Capture {
 }
 
 impl Capture {
+    /// With memory for so many bytes.
+    pub(crate) fn for_bytes(count: usize) -> Self {
+        Self { bytes: Vec::with_capacity(count), is_cut: false }
+    }
+
     /// Takes what came, as far as `most` bytes in all allow.
     pub(crate) fn push(&mut self, bytes: &[u8], most: usize) {
         let room = most.saturating_sub(self.bytes.len());

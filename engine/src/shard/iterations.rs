@@ -34,6 +34,14 @@ use crate::io::Io;
 /// How often a shard looks whether a barrier has opened: 1 ms.
 const BARRIER_LOOK_NS: u64 = 1_000_000;
 
+/// Iterations for which a shard has memory before it starts, those of all its scenarios together: about 3 MB. Beyond it,
+/// memory grows with the most that were under way at one time.
+const PLACES_AT_START: usize = 1_024;
+
+/// Bytes of a request and of a response that are kept, for which there is memory before the start.
+const REQUEST_BYTES: usize = 512;
+const RESPONSE_BYTES: usize = 1_024;
+
 /// Names one iteration of a shard.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct IterationId {
@@ -87,8 +95,14 @@ struct Scenario {
 }
 
 impl Scenario {
-    fn new(settings: ScenarioSettings) -> Self {
-        Self { settings, places: Vec::new(), free: Vec::new() }
+    /// With places for so many iterations, if it may have as many.
+    fn new(settings: ScenarioSettings, places: usize) -> Self {
+        let (places_at_start, free) = (Vec::with_capacity(places), Vec::with_capacity(places));
+        let mut scenario = Self { settings, places: places_at_start, free };
+        let places = (0..places).map_while(|_| scenario.take_place()).count();
+        // Popped from the back, so that low places (warm in the cache) are used first.
+        scenario.free.extend((0..u32::try_from(places).unwrap_or(u32::MAX)).rev());
+        scenario
     }
 
     /// How many iterations are under way.
@@ -110,9 +124,9 @@ impl Scenario {
             warmup: false,
             intended: Timestamp::ZERO,
             iteration: Iteration::new(&self.settings.program, self.settings.variables_bytes),
-            columns: Columns::default(),
-            request: Vec::new(),
-            groups: Vec::new(),
+            columns: Columns::for_some(self.settings.columns.len()),
+            request: Vec::with_capacity(REQUEST_BYTES),
+            groups: Vec::with_capacity(self.settings.program.groups().len()),
             think_ns: 0,
         });
         Some(place)
@@ -140,17 +154,27 @@ pub(super) struct Iterations {
 }
 
 impl Iterations {
-    /// None yet; their places are made when they are needed.
+    /// None under way yet.
     pub(super) fn new(settings: &Settings) -> Self {
         let kept_body_bytes = settings.kept_body_bytes as usize;
+        let scenarios = settings.scenarios.iter().cloned();
+        let places_each = PLACES_AT_START.checked_div(settings.scenarios.len()).unwrap_or(0);
+        let places = places_each * settings.scenarios.len();
+        let connections: usize = settings.targets.iter().map(|target| target.connections as usize).sum();
+        let exchanges = connections.min(places);
+        // One that is taken out for an exchange comes back to where it has room.
+        let mut buffers = Vec::with_capacity(places + exchanges);
+        buffers.resize_with(exchanges, || Vec::with_capacity(REQUEST_BYTES));
+        let mut captures = Vec::with_capacity(exchanges);
+        captures.resize_with(exchanges, || Capture::for_bytes(RESPONSE_BYTES));
         Self {
-            scenarios: settings.scenarios.iter().cloned().map(Scenario::new).collect(),
-            ready: VecDeque::new(),
-            redirected: VecDeque::new(),
-            resting: BinaryHeap::new(),
-            at_barriers: Vec::new(),
-            buffers: Vec::new(),
-            captures: Vec::new(),
+            scenarios: scenarios.map(|scenario| Scenario::new(scenario, places_each)).collect(),
+            ready: VecDeque::with_capacity(places),
+            redirected: VecDeque::with_capacity(places),
+            resting: BinaryHeap::with_capacity(places),
+            at_barriers: Vec::with_capacity(places),
+            buffers,
+            captures,
             kept_bytes: settings.response_limits.head_bytes as usize + kept_body_bytes,
             workspace: Workspace::new(kept_body_bytes),
         }

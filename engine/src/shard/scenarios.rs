@@ -66,7 +66,15 @@ pub(crate) struct Columns {
     ends: Vec<usize>,
 }
 
+/// Bytes of a column for which there is memory at first.
+const COLUMN_BYTES: usize = 32;
+
 impl Columns {
+    /// With memory for so many columns.
+    pub(crate) fn for_some(count: usize) -> Self {
+        Self { bytes: Vec::with_capacity(count * COLUMN_BYTES), ends: Vec::with_capacity(count) }
+    }
+
     /// Takes the columns of the rows of a slot; `false` when a feeder has no row for it.
     pub(crate) fn fill(&mut self, settings: &ScenarioSettings, slot: u64) -> bool {
         self.bytes.clear();
