@@ -7,7 +7,7 @@
 
 mod plan_file;
 
-pub use plan_file::{FileRun, prepare_file};
+pub use plan_file::{FileRun, prepare_alone, prepare_file};
 
 use std::sync::Arc;
 

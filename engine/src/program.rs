@@ -14,7 +14,7 @@ use verdict::ExitCode;
 use crate::args::{self, Color, Command, Merge, Sink, TargetAlone};
 use crate::cores::divide;
 use crate::progress::{style, tell};
-use crate::{check, control, doctor, host, outputs, standalone};
+use crate::{check, control, debug, doctor, host, outputs, standalone};
 
 /// Runs the program; yields how it ends.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -33,6 +33,7 @@ fn execute(command: Command) -> ExitCode {
         Command::Target(alone) => target_alone(*alone),
         Command::Merge(asked) => merge_files(&asked),
         Command::Check(file) => check_plan(&file),
+        Command::Debug(asked) => debug_plan(&asked),
         Command::Schema(name) => print_schema(name.as_deref()),
         Command::Doctor { connections } => {
             host::raise_descriptor_limit();
@@ -69,6 +70,23 @@ fn check_plan(file: &Path) -> ExitCode {
         Err(refusal) => {
             tell(&format!("error: {refusal}\n"));
             refusal.exit_code
+        }
+    }
+}
+
+/// Runs one iteration of what a plan file says and shows it.
+fn debug_plan(asked: &args::Debug) -> ExitCode {
+    let mut unread = None;
+    let style = style(Color::Auto, io::stdout().is_terminal());
+    let result = debug::debug(asked, style, &mut |text| {
+        unread = unread.or_else(|| print(text));
+        unread.is_none()
+    });
+    match result {
+        Ok(code) => unread.map_or(code, |unread| ExitCode::first_of([code, unread])),
+        Err(error) => {
+            tell(&format!("error: {error}\n"));
+            error.exit_code()
         }
     }
 }

@@ -21,9 +21,12 @@ use crate::drive::{Driven, Words, drive};
 use crate::host;
 use crate::io::Route;
 use crate::launch::{Choice, Decision, LaunchError, decide, launch};
+use crate::once::Alone;
 use crate::outputs::{self, Lines, OutputError};
 use crate::preflight::{self, PreflightError};
-use crate::prepare::{FileRun, PrepareError, Prepared, prepare, prepare_file, shard_count, slots_here};
+use crate::prepare::{
+    FileRun, PrepareError, Prepared, prepare, prepare_alone, prepare_file, shard_count, slots_here,
+};
 use crate::progress::{Progress, style, tell};
 use crate::run::Run;
 use crate::sizing::{SizingError, size};
@@ -56,6 +59,9 @@ pub enum RunError {
     /// The plan is faster than the guard allows.
     #[error(transparent)]
     Plan(#[from] plan::PlanError),
+    /// This host refuses what one iteration by itself needs.
+    #[error("one iteration cannot be run by itself: {0}")]
+    Once(io::Error),
     /// The control socket cannot be opened.
     #[error("--control: {0}")]
     Control(io::Error),
@@ -72,9 +78,12 @@ impl RunError {
             Self::Sizing(error) => error.exit_code(),
             Self::Plan(error) if error.is_refusal() => ExitCode::Refused,
             Self::Prepare(_) | Self::Plan(_) => ExitCode::Usage,
-            Self::Target(_) | Self::Preflight(_) | Self::Launch(_) | Self::Control(_) | Self::System(_) => {
-                ExitCode::Environment
-            }
+            Self::Target(_)
+            | Self::Preflight(_)
+            | Self::Launch(_)
+            | Self::Control(_)
+            | Self::System(_)
+            | Self::Once(_) => ExitCode::Environment,
             Self::Output(_) => ExitCode::ReportNotWritten,
         }
     }
@@ -182,18 +191,57 @@ fn carry_out(
     Ok(conclude(&run, course, &story, thresholds, outputs, ndjson))
 }
 
-/// What the shards are told of a plan file.
-fn prepare_from(stage: &Stage, from: &FromFile, shards: usize) -> Result<Prepared, PrepareError> {
+/// The ways to all targets of a plan file, without the load.
+#[derive(Debug)]
+pub struct Ways {
+    ways: Vec<Vec<Route>>,
+    caps: Vec<u32>,
+}
+
+impl Ways {
+    /// Finds them; every address has then passed the rails.
+    ///
+    /// # Errors
+    /// A name does not resolve, or a rail refuses an address.
+    pub fn find(plan: &Plan, from: &FromFile) -> Result<Self, RunError> {
+        let first = plan.url.as_ref().map(|url| dial::dial(plan, url)).transpose()?;
+        let mut ways: Vec<Vec<Route>> = first.into_iter().map(|dialled| dialled.routes).collect();
+        ways.extend(dial_others(plan, from, &mut Vec::new(), &mut Vec::new())?);
+        let caps = vec![1; ways.len()];
+        Ok(Self { ways, caps })
+    }
+
+    /// Prepares a scenario to be run once, as the first iteration of the workload at `index`.
+    ///
+    /// # Errors
+    /// See [`PrepareError`].
+    pub fn alone(
+        &self,
+        plan: &Plan,
+        from: &FromFile,
+        scenario: &scenario::Scenario,
+        index: usize,
+    ) -> Result<Alone, RunError> {
+        Ok(prepare_alone(&file_run(plan, from, &self.ways, &self.caps), scenario, index)?)
+    }
+}
+
+/// A plan file and what was found out about its targets.
+fn file_run<'a>(plan: &'a Plan, from: &'a FromFile, ways: &'a [Vec<Route>], caps: &'a [u32]) -> FileRun<'a> {
     let now_ns = u64::try_from(wall_time().as_nanos()).unwrap_or(u64::MAX);
-    let run = FileRun {
+    FileRun {
         file: &from.file,
         folder: &from.folder,
-        plan: &stage.plan,
-        ways: &stage.ways,
-        caps: &stage.caps,
+        plan,
+        ways,
+        caps,
         unix_offset_ns: now_ns.wrapping_sub(OsClock.now().as_nanos()),
-    };
-    prepare_file(&run, shards)
+    }
+}
+
+/// What the shards are told of a plan file.
+fn prepare_from(stage: &Stage, from: &FromFile, shards: usize) -> Result<Prepared, PrepareError> {
+    prepare_file(&file_run(&stage.plan, from, &stage.ways, &stage.caps), shards)
 }
 
 /// Finds the ways to every target of a plan file but the first, which is dialled like that of any plan.

@@ -102,6 +102,11 @@ impl Request {
     pub fn check_names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.checks.iter().map(|check| check.name.as_str())
     }
+
+    /// The variables that it extracts, by their places in [`Program::variables`].
+    pub fn extracted(&self) -> impl ExactSizeIterator<Item = u16> {
+        self.extractions.iter().map(|extraction| extraction.variable)
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -56,6 +56,8 @@ pub(super) enum SubCommand {
     Merge(MergeFlags),
     /// Read a plan file and explain it: its schedule drawn, totals, how long it takes, what it needs
     Check(CheckFlags),
+    /// Run one iteration of each workload of a plan file, and show each exchange of it
+    Debug(DebugFlags),
     /// Print the JSON Schema of a document
     Schema(SchemaFlags),
     /// Say what this host allows, and what to change
@@ -356,6 +358,23 @@ pub(super) struct CheckFlags {
     /// The plan (openloop.plan/1, YAML or JSON), or - for standard input
     #[arg(value_name = "PLAN")]
     pub(super) file: std::path::PathBuf,
+}
+
+/// The flags of `engine debug`.
+#[derive(Debug, Args)]
+pub(super) struct DebugFlags {
+    /// The plan (openloop.plan/1, YAML or JSON), or - for standard input
+    #[arg(value_name = "PLAN")]
+    pub(super) file: std::path::PathBuf,
+    /// This workload alone
+    #[arg(long, value_name = "NAME", conflicts_with = "scenario")]
+    pub(super) workload: Option<String>,
+    /// This scenario alone
+    #[arg(long, value_name = "NAME")]
+    pub(super) scenario: Option<String>,
+    /// Vouch that you may load this public host; repeat for more
+    #[arg(long, value_name = "HOST", help_heading = "Safety")]
+    pub(super) i_own: Vec<String>,
 }
 
 /// The flags of `engine doctor`.

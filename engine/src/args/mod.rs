@@ -71,6 +71,8 @@ pub enum Command {
     Merge(Merge),
     /// Read a plan file and explain it; `-` is standard input.
     Check(PathBuf),
+    /// Run one iteration and show it.
+    Debug(Box<Debug>),
     /// Print the schema with this name, or list the names.
     Schema(Option<String>),
     /// Examine this host, with so many connections in mind.
@@ -98,6 +100,26 @@ pub struct Run {
     pub thresholds: Vec<Threshold>,
     /// Where results go.
     pub outputs: Outputs,
+}
+
+/// One iteration of what a plan file says, to be shown.
+#[derive(Debug)]
+pub struct Debug {
+    /// The plan.
+    pub run: Run,
+    /// Which iterations.
+    pub which: Which,
+}
+
+/// Which iterations of a plan file.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Of every workload.
+    All,
+    /// Of one workload: its place in the file.
+    Workload(usize),
+    /// Of one scenario: its place in the file.
+    Scenario(usize),
 }
 
 /// A plan that was read from a file.
@@ -178,6 +200,7 @@ pub fn parse(
         Some(SubCommand::Target(flags)) => others::target(&flags, surroundings),
         Some(SubCommand::Merge(flags)) => others::merge(flags, surroundings),
         Some(SubCommand::Check(flags)) => Ok(Command::Check(flags.file)),
+        Some(SubCommand::Debug(flags)) => others::debug(flags, surroundings),
         Some(SubCommand::Schema(flags)) => Ok(Command::Schema(flags.name)),
         Some(SubCommand::Doctor(flags)) => others::doctor(&flags),
         Some(SubCommand::Run(flags)) => {

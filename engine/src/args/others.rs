@@ -7,8 +7,10 @@ use plan::{Cores, Place, PlanError, parse_count};
 use target::text::{parse_delay, parse_fraction, parse_header, parse_listen, parse_stall};
 use verdict::Threshold;
 
-use super::flags::{DoctorFlags, MergeFlags, TargetFlags};
-use super::{Color, Command, Refusal, Sink, Surroundings, color, environment_color, file, sink};
+use super::flags::{DebugFlags, DoctorFlags, Flags, MergeFlags, TargetFlags};
+use super::{
+    Color, Command, Debug, Refusal, Sink, Surroundings, Which, color, environment_color, file, run, sink,
+};
 
 /// The built-in target, run alone.
 #[derive(Clone, Debug)]
@@ -32,6 +34,26 @@ pub struct Merge {
     pub thresholds: Vec<Threshold>,
     /// Whether to colour.
     pub color: Color,
+}
+
+pub(super) fn debug(flags: DebugFlags, surroundings: &dyn Surroundings) -> Result<Command, Refusal> {
+    let of_run = Flags { i_own: flags.i_own, ..Flags::default() };
+    let run = run::from_file(of_run, &flags.file, surroundings)?;
+    let Some(from) = &run.file else { return Err(run::no_load()) };
+    let find = |flag: &str, name: &str, names: Vec<&str>| {
+        names.iter().position(|known| *known == name).ok_or_else(|| {
+            let what = format!("{flag}: there is none of the name {} in the plan", plan::quoted(name));
+            Refusal::usage(&what, &names.join(", "))
+        })
+    };
+    let workloads = from.file.workloads.iter().map(|workload| workload.name.as_str()).collect();
+    let scenarios = from.file.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+    let which = match (&flags.workload, &flags.scenario) {
+        (Some(name), _) => Which::Workload(find("--workload", name, workloads)?),
+        (None, Some(name)) => Which::Scenario(find("--scenario", name, scenarios)?),
+        (None, None) => Which::All,
+    };
+    Ok(Command::Debug(Box::new(Debug { run, which })))
 }
 
 /// Says which flag an error of the target's parsers is about.

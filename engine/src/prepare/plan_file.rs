@@ -5,7 +5,10 @@
 //!
 //! Invariant: whatever the number of shards, the arrivals of each workload are exactly the share's arrivals.
 
+mod alone;
 mod users;
+
+pub use alone::prepare_alone;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -215,6 +218,25 @@ impl List {
         u32::try_from(place).unwrap_or(u32::MAX)
     }
 
+    /// Takes what a program has; yields the place of the first check of each of its requests.
+    fn add(&mut self, program: &Program) -> Vec<u32> {
+        let mut first_checks = Vec::new();
+        for request in program.requests() {
+            first_checks.push(u32::try_from(self.checks.len()).unwrap_or(u32::MAX));
+            for check in request.check_names() {
+                let name = unlike(&self.checks, format!("{}: {check}", request.name));
+                self.checks.push(name);
+            }
+            let name = self.name(&request.name, &request.tags);
+            self.requests.push(request_settings(request, name));
+        }
+        for group in program.groups() {
+            let name = unlike(&self.groups, group.clone());
+            self.groups.push(name);
+        }
+        first_checks
+    }
+
     fn names(&self, file: &PlanFile) -> Names {
         Names {
             requests: self.names.clone(),
@@ -232,40 +254,58 @@ fn compile(
     feeders: &BTreeMap<String, Source>,
     list: &mut List,
 ) -> Result<Vec<ScenarioSettings>, PrepareError> {
-    let file = run.file;
-    let scope = scope(file, feeders);
-    let targets: Vec<Target> = file.targets.iter().map(shown).collect();
-    let mut barriers: BTreeMap<String, Arc<Barrier>> = BTreeMap::new();
-    let secrets: Vec<Box<[u8]>> =
-        file.secrets.iter().map(|(_, secret)| secret.reveal().as_bytes().into()).collect();
+    let mut compiler = Compiler::new(run, feeders);
     let one = |(index, workload): (usize, &FileWorkload)| {
-        let scenario = &file.scenarios[workload.scenario];
-        let program = Program::compile(scenario, &scope, &targets).map_err(|errors| {
+        compiler.compile(&run.file.scenarios[workload.scenario], index, list)
+    };
+    run.file.workloads.iter().enumerate().map(one).collect()
+}
+
+/// What the scenarios of a file are compiled with.
+struct Compiler<'a> {
+    run: &'a FileRun<'a>,
+    feeders: &'a BTreeMap<String, Source>,
+    scope: Scope,
+    targets: Vec<Target>,
+    secrets: Vec<Box<[u8]>>,
+    barriers: BTreeMap<String, Arc<Barrier>>,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(run: &'a FileRun<'a>, feeders: &'a BTreeMap<String, Source>) -> Self {
+        let file = run.file;
+        let secret = |secret: &plan::document::Secret| secret.reveal().as_bytes().into();
+        Self {
+            run,
+            feeders,
+            scope: scope(file, feeders),
+            targets: file.targets.iter().map(shown).collect(),
+            secrets: file.secrets.iter().map(|(_, value)| secret(value)).collect(),
+            barriers: BTreeMap::new(),
+        }
+    }
+
+    /// Compiles a scenario for the workload at `index`.
+    fn compile(
+        &mut self,
+        scenario: &Scenario,
+        index: usize,
+        list: &mut List,
+    ) -> Result<ScenarioSettings, PrepareError> {
+        let file = self.run.file;
+        let program = Program::compile(scenario, &self.scope, &self.targets).map_err(|errors| {
             let what =
                 errors.first().map_or_else(String::new, |error| format!("{} → {}", error.what, error.fix));
             PrepareError::Scenario { name: scenario.name.clone(), what }
         })?;
         let first_request = u16::try_from(list.requests.len()).unwrap_or(u16::MAX);
         let first_group = u32::try_from(list.groups.len()).unwrap_or(u32::MAX);
-        let mut first_checks = Vec::new();
-        for request in program.requests() {
-            first_checks.push(u32::try_from(list.checks.len()).unwrap_or(u32::MAX));
-            for check in request.check_names() {
-                let name = unlike(&list.checks, format!("{}: {check}", request.name));
-                list.checks.push(name);
-            }
-            let name = list.name(&request.name, &request.tags);
-            list.requests.push(request_settings(request, name));
-        }
-        for group in program.groups() {
-            let name = unlike(&list.groups, group.clone());
-            list.groups.push(name);
-        }
+        let first_checks = list.add(&program);
         let barrier = |barrier: &scenario::Barrier| {
-            let known = barriers.entry(barrier.name.clone());
+            let known = self.barriers.entry(barrier.name.clone());
             Arc::clone(known.or_insert_with(|| Arc::new(Barrier::new(barrier.users))))
         };
-        let used = sources(scenario, feeders);
+        let used = sources(scenario, self.feeders);
         Ok(ScenarioSettings {
             workload: u32::try_from(index).unwrap_or(u32::MAX),
             first_request,
@@ -278,15 +318,14 @@ fn compile(
             most: MOST_ITERATIONS,
             variables_bytes: usize::try_from(file.limits.variables_bytes).unwrap_or(usize::MAX),
             world: Arc::new(World {
-                secrets: secrets.clone(),
+                secrets: self.secrets.clone(),
                 setup: Vec::new(),
-                files: files(run, &program)?,
+                files: files(self.run, &program)?,
                 tokens: Vec::new(),
             }),
             program,
         })
-    };
-    file.workloads.iter().enumerate().map(one).collect()
+    }
 }
 
 /// A name that none of the others has: the second `pay` is `pay (2)`.
@@ -308,7 +347,7 @@ fn scope(file: &PlanFile, feeders: &BTreeMap<String, Source>) -> Scope {
     Scope {
         constants: file.variables.clone(),
         secrets: file.secrets.iter().map(|(name, _)| name.clone()).collect(),
-        setup: Vec::new(),
+        setup: file.setup.as_ref().map(scenario::variables).unwrap_or_default(),
         feeders: file.data.iter().map(names).collect(),
         targets: file.targets.iter().map(|target| target.name.clone()).collect(),
     }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bulk;
 mod control;
+mod debug;
 mod documents;
 mod drivers;
 mod environment;

@@ -1,6 +1,6 @@
 """A small JSON service that notes every request line: what the engine says it sent is held against it.
 
-POST /login {"user": NAME} answers {"user": {"token": "t-NAME"}}; GET /orders/ID wants that token; everything else echoes.
+POST /login {"user": NAME} answers {"user": {"token": "t-NAME"}} and sets a cookie; GET /orders/ID wants that token; everything else echoes.
 `GET /log` yields the request lines so far. It prints its port, then serves until it is killed.
 """
 
@@ -21,11 +21,13 @@ class Shop(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def answer(self, status, document):
+    def answer(self, status, document, cookie=None):
         body = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        if cookie:
+            self.send_header("Set-Cookie", f"session={cookie}; Path=/")
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
@@ -38,7 +40,8 @@ class Shop(http.server.BaseHTTPRequestHandler):
         with LOCK:
             LOG.append(f"{self.command} {self.path}")
         if self.path == "/login":
-            return self.answer(200, {"user": {"token": "t-" + json.loads(body)["user"]}})
+            user = json.loads(body)["user"]
+            return self.answer(200, {"user": {"token": "t-" + user}}, cookie=f"c-{user}-{len(LOG)}")
         if self.path.startswith("/orders/"):
             name = self.path.split("/")[2].split("?")[0]
             known = self.headers.get("Authorization") == "Bearer t-" + name
