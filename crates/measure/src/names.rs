@@ -19,11 +19,14 @@ pub struct Named {
     pub name: String,
     /// The labels, by which thresholds may choose.
     pub tags: BTreeMap<String, String>,
+    /// Of a workload that does not last for the whole run: from when until when it is planned to, in nanoseconds of the
+    /// measured time.
+    pub stretch_ns: Option<(u64, u64)>,
 }
 
 impl From<String> for Named {
     fn from(name: String) -> Self {
-        Self { name, tags: BTreeMap::new() }
+        Self { name, ..Self::default() }
     }
 }
 

@@ -80,7 +80,7 @@ impl Summary {
             },
             generator: generator(facts, totals),
             names: name_entries(&facts.names, totals),
-            workloads: journeys::workloads(&facts.names, totals, run.duration_s, run.elapsed_s),
+            workloads: journeys::workloads(&facts.names, totals, run.duration_s, run.elapsed_s, true),
             groups: journeys::groups(&facts.names, totals),
             checks: journeys::checks(&facts.names, totals),
             timeline,

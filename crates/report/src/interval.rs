@@ -118,7 +118,7 @@ impl Interval {
             bytes: Bytes { sent: counters.bytes_sent, received: counters.bytes_received },
             cpu_s: crate::build::seconds(totals.cpu_ns()),
             names: name_entries(facts.names, totals),
-            workloads: journeys::workloads(facts.names, totals, interval_s, interval_s),
+            workloads: journeys::workloads(facts.names, totals, interval_s, interval_s, false),
             groups: journeys::groups(facts.names, totals),
             checks: journeys::checks(facts.names, totals),
         }

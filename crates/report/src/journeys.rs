@@ -22,8 +22,11 @@ use crate::{LatencyEntry, MergeError, Run, Summary};
 pub struct Workload {
     /// Where every arrival went.
     pub iterations: Iterations,
-    /// Iterations per second.
+    /// Iterations per second, of the stretch of the run that it is planned for.
     pub rate: IterationRate,
+    /// That stretch, where it is not the whole measured time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stretch: Option<Stretch>,
     /// Distributions of how long iterations took, in nanoseconds.
     pub duration_ns: IterationLatencies,
     /// The user's own labels.
@@ -50,6 +53,22 @@ pub struct Iterations {
     pub cut_off: u64,
     /// Whether both sums hold; in the summary of a run, the warm-up included.
     pub balanced: bool,
+}
+
+/// A stretch of the measured time.
+#[derive(Copy, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Stretch {
+    /// When it begins, in seconds.
+    pub from_s: f64,
+    /// When it ends.
+    pub until_s: f64,
+}
+
+impl Stretch {
+    /// The part of it that lies in a run of this length, in seconds.
+    fn within(self, duration_s: f64) -> f64 {
+        (self.until_s.min(duration_s) - self.from_s).max(0.0)
+    }
 }
 
 /// Iterations per second.
@@ -162,7 +181,9 @@ impl Iterations {
         }
     }
 
-    fn rate(&self, duration_s: f64, elapsed_s: f64) -> IterationRate {
+    fn rate(&self, stretch: Option<Stretch>, duration_s: f64, elapsed_s: f64) -> IterationRate {
+        let of_stretch = |seconds: f64| stretch.map_or(seconds, |stretch| stretch.within(seconds));
+        let (duration_s, elapsed_s) = (of_stretch(duration_s), of_stretch(elapsed_s));
         let per_second = |count: u64, seconds: f64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
         let elapsed_s = if elapsed_s > 0.0 { elapsed_s } else { duration_s };
         IterationRate {
@@ -173,17 +194,24 @@ impl Iterations {
     }
 }
 
-/// The entries of all workloads, over these times.
+/// The entries of all workloads, over these times: those of the whole run, or of a part of it.
 pub(crate) fn workloads(
     names: &Names,
     totals: &Totals,
     duration_s: f64,
     elapsed_s: f64,
+    is_whole: bool,
 ) -> BTreeMap<String, Workload> {
+    let seconds = |ns: u64| ns as f64 / 1e9;
     let entry = |named: &Named, totals: &WorkloadTotals| {
         let iterations = Iterations::of(totals);
+        let stretch = named
+            .stretch_ns
+            .filter(|_| is_whole)
+            .map(|(from, until)| Stretch { from_s: seconds(from), until_s: seconds(until) });
         Workload {
-            rate: iterations.rate(duration_s, elapsed_s),
+            rate: iterations.rate(stretch, duration_s, elapsed_s),
+            stretch,
             iterations,
             duration_ns: IterationLatencies {
                 completed: LatencyEntry::from(&totals.completed),
@@ -239,6 +267,8 @@ pub(crate) fn merged_workloads(
         summaries,
         |summary| &summary.workloads,
         |key, all| {
+            // Shares are of one plan.
+            let stretch = all.iter().find_map(|(_, workload)| workload.stretch);
             let mut iterations = Iterations::default();
             for (_, workload) in all {
                 iterations.add(&workload.iterations);
@@ -253,7 +283,8 @@ pub(crate) fn merged_workloads(
                 )
             };
             Ok(Workload {
-                rate: iterations.rate(run.duration_s, run.elapsed_s),
+                rate: iterations.rate(stretch, run.duration_s, run.elapsed_s),
+                stretch,
                 iterations,
                 duration_ns: IterationLatencies {
                     completed: duration("completed", |all| &all.completed)?,

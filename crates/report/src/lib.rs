@@ -24,7 +24,9 @@ mod timeline;
 
 pub use build::{RunFacts, second};
 pub use interval::{INTERVAL_SCHEMA, Interval, IntervalFacts};
-pub use journeys::{Check, Group, GroupLatencies, IterationLatencies, IterationRate, Iterations, Workload};
+pub use journeys::{
+    Check, Group, GroupLatencies, IterationLatencies, IterationRate, Iterations, Stretch, Workload,
+};
 pub use latency::{Latencies, LatencyEntry, SecondLatency};
 pub use merge::merge;
 pub use schema::{SCHEMA_NAMES, schema};

@@ -204,7 +204,8 @@ impl List {
         let known = self.names.iter().position(|known| known.name == name);
         let place = known.unwrap_or_else(|| {
             if self.names.len() < self.most_names {
-                self.names.push(Named { name: name.to_owned(), tags: tags.iter().cloned().collect() });
+                let tags = tags.iter().cloned().collect();
+                self.names.push(Named { name: name.to_owned(), tags, stretch_ns: None });
                 return self.names.len() - 1;
             }
             if !self.beyond.iter().any(|beyond| beyond == name) {
@@ -240,11 +241,20 @@ impl List {
     fn names(&self, file: &PlanFile) -> Names {
         Names {
             requests: self.names.clone(),
-            workloads: file.workloads.iter().map(|workload| Named::from(workload.name.clone())).collect(),
+            workloads: file.workloads.iter().map(|workload| named(workload, file.duration_ns())).collect(),
             groups: self.groups.clone(),
             checks: self.checks.clone(),
             beyond: self.beyond.len(),
         }
+    }
+}
+
+/// A workload as it is counted, in a plan that lasts so long.
+fn named(workload: &FileWorkload, whole_ns: u64) -> Named {
+    let stretch_ns = (workload.start_ns, workload.end_ns());
+    Named {
+        stretch_ns: (stretch_ns != (0, whole_ns)).then_some(stretch_ns),
+        ..Named::from(workload.name.clone())
     }
 }
 
