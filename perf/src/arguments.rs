@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Bulk(Options),
     /// Throughput per core with 1, 2 and more cores: engine and wrk
     Scaling(Options),
+    /// CPU per request of journeys of three steps, beside plain requests: the engine alone
+    Journey(Options),
     /// All tables, and a tally of them
     All(Options),
     /// Run one baseline against a target and print what it measured; `perf` starts itself so

@@ -52,10 +52,19 @@ impl Load {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Baseline(Kind),
-    Engine { io: &'static str, pacing: &'static str },
+    Engine {
+        io: &'static str,
+        pacing: &'static str,
+    },
+    /// The engine with a plan file: iterations of three requests, plain ones or a journey.
+    Plan {
+        is_journey: bool,
+    },
     Wrk,
     H2load,
-    Oha { corrected: bool },
+    Oha {
+        corrected: bool,
+    },
     Hey,
 }
 
@@ -82,7 +91,7 @@ impl Client {
             What::Baseline(kind) if kind.is_runtime() => programs.runtimes.clone(),
             // Ourselves, even if the file has been replaced since we started.
             What::Baseline(_) => Some(PathBuf::from("/proc/self/exe")),
-            What::Engine { .. } => programs.engine.clone(),
+            What::Engine { .. } | What::Plan { .. } => programs.engine.clone(),
             What::Wrk => programs.wrk.clone(),
             What::H2load => programs.h2load.clone(),
             What::Oha { .. } => programs.oha.clone(),
@@ -103,18 +112,28 @@ impl Client {
             std::fs::write(&path, upload_script(load.request_bytes)).map_err(|error| error.to_string())?;
             arguments.splice(0..0, ["-s".to_owned(), path.display().to_string()]);
         }
+        if let What::Plan { is_journey } = self.what {
+            write_plan(load, is_journey, scratch).map_err(|error| error.to_string())?;
+        }
         let running = Running::start(&self.program, &arguments, cores, scratch, "client");
         let ended = running
             .and_then(|running| running.finish(load.limit_ns()))
             .map_err(|error: PerfError| error.to_string())?;
         let text = match self.what {
-            What::Engine { .. } => std::fs::read_to_string(&report_path).unwrap_or_default(),
+            What::Engine { .. } | What::Plan { .. } => {
+                std::fs::read_to_string(&report_path).unwrap_or_default()
+            }
             _ => ended.output.clone(),
         };
         let report = serde_json::from_str(&text).unwrap_or(Value::Null);
         // The engine's exit code is its verdict on the run, which is reported; that it reported is what counts here.
         let is_done = match self.what {
             What::Engine { .. } => report.is_object(),
+            // Iterations that fail are shorter than those that are to be measured.
+            What::Plan { .. } => {
+                let iterations = &report["workloads"]["visits"]["iterations"];
+                iterations["completed"].as_u64() > Some(0) && iterations["failed"].as_object().is_some_and(serde_json::Map::is_empty)
+            }
             _ => ended.code == Some(0),
         };
         if is_done && !ended.overran { Ok(Run { ended, report }) } else { Err(last_words(&ended)) }
@@ -138,11 +157,13 @@ impl Client {
                     Some(rate) => format!("--tps {rate} --connections {connections}"),
                     None => format!("--users {connections}"),
                 };
-                let cores: Vec<String> = cores.iter().map(|core| format!("{core}-{core}")).collect();
+                let cores = ranges(cores);
                 format!(
-                    "{url} {load} {close}{body}--duration {seconds}s --cores {} --io {io} --pacing {pacing} --insecure --quiet",
-                    cores.join(",")
+                    "{url} {load} {close}{body}--duration {seconds}s --cores {cores} --io {io} --pacing {pacing} --insecure --quiet"
                 )
+            }
+            What::Plan { .. } => {
+                format!("--cores {} --io uring --pacing sleep --quiet", ranges(cores))
             }
             What::Wrk => format!("-t{threads} -c{connections} -d{seconds}s {url}"),
             // With a duration it does not come to its end when the target closes connections.
@@ -172,6 +193,12 @@ impl Client {
         if load.is_churn && matches!(self.what, What::Wrk | What::H2load) {
             // They have no flag for it, but do as the target does, which obeys this field.
             arguments.splice(0..0, ["-H".to_owned(), "Connection: close".to_owned()]);
+        }
+        if let What::Plan { .. } = self.what {
+            // Paths may hold blanks.
+            let plan = report.with_file_name(PLAN);
+            arguments.splice(0..0, ["run".to_owned(), plan.display().to_string()]);
+            arguments.extend(["--json".to_owned(), report.display().to_string()]);
         }
         if matches!(self.what, What::Engine { .. }) {
             // A path may hold blanks.
@@ -212,6 +239,41 @@ impl Run {
     pub(crate) fn verdict(&self) -> Option<&str> {
         self.report["verdict"]["result"].as_str()
     }
+}
+
+/// Cores as the engine is told them.
+fn ranges(cores: &[usize]) -> String {
+    let ranges: Vec<String> = cores.iter().map(|core| format!("{core}-{core}")).collect();
+    ranges.join(",")
+}
+
+/// A plan file's name, beside the report.
+const PLAN: &str = "plan.yaml";
+
+/// Writes a plan of iterations of three requests, which a journey fills in with a row of data and a value of the first
+/// answer, and the rows.
+fn write_plan(load: &Load, is_journey: bool, scratch: &Path) -> std::io::Result<()> {
+    let Load { connections, seconds, .. } = load;
+    let work = load.rate.map_or_else(|| format!("users: {connections}"), |rate| format!("tps: {}", rate / 3));
+    let (data, row, steps) = if is_journey {
+        (
+            "data: {visitors: {file: visitors.csv, order: sequential, at-end: repeat}}\n",
+            "    data: visitors\n",
+            "      - get: /visit?by={{visitors.name}}\n        extract: {token: {json: $.token}}\n      \
+             - get: /basket/{{token}}\n      - get: /leave?by={{visitors.name}}\n",
+        )
+    } else {
+        ("", "", "      - get: /visit\n      - get: /basket\n      - get: /leave\n")
+    };
+    let plan = format!(
+        "schema: openloop.plan/1\ntargets: {{here: {{url: '{}', connections: {connections}}}}}\n{data}\
+         workloads: {{visits: {{{work}, for: {seconds}s, scenario: visit}}}}\n\
+         scenarios:\n  visit:\n{row}    steps:\n{steps}",
+        load.url()
+    );
+    let rows: Vec<String> = (0..1_000).map(|row| format!("visitor{row}")).collect();
+    std::fs::write(scratch.join("visitors.csv"), format!("name\n{}\n", rows.join("\n")))?;
+    std::fs::write(scratch.join(PLAN), plan)
 }
 
 /// What makes wrk send a body; the string is made once, before the run.
@@ -314,6 +376,11 @@ mod tests {
                 &Load { request_bytes: 1 << 20, ..load(false, None) },
                 "http://127.0.0.1:8080/ --users 64 --body-size 1048576 --duration 3s --cores 1-1 --io uring \
                  --pacing sleep --quiet --json a report.json",
+            ),
+            (
+                What::Plan { is_journey: true },
+                &load(false, None),
+                "run plan.yaml --cores 1-1 --io uring --pacing sleep --quiet --json a report.json",
             ),
             (What::Hey, &load(false, Some(20_000)), "-cpus 1 -c 64 -z 3s -q 312.5 http://127.0.0.1:8080/"),
         ] {

@@ -49,6 +49,7 @@ pub fn run() -> ExitCode {
         Command::Handshakes(options) => tables::print(&options, &[tables::Name::Handshakes]),
         Command::Schedule(options) => tables::print(&options, &[tables::Name::Schedule]),
         Command::Scaling(options) => tables::print(&options, &[tables::Name::Scaling]),
+        Command::Journey(options) => tables::print(&options, &[tables::Name::Journey]),
         Command::All(options) => tables::print(&options, tables::ALL),
     };
     match outcome {

@@ -25,7 +25,7 @@ pub(crate) const REPLY: &[u8; 107] = b"HTTP/1.1 200 OK\r\n\
     Content-Type: text/plain\r\n\
     Content-Length: 23\r\n\
     \r\n\
-    hello from perf 0123456";
+    {\"token\":\"0123456789a\"}";
 
 /// Bytes read at once: where requests are small, and where they have bodies.
 const SMALL_READ: usize = 4 << 10;

@@ -6,6 +6,7 @@
 mod bulk;
 mod closed_loop;
 mod comparison;
+mod journey;
 mod saturated;
 mod scaling;
 mod schedule;
@@ -38,6 +39,7 @@ pub(crate) enum Name {
     Handshakes,
     Schedule,
     Scaling,
+    Journey,
 }
 
 /// Every table, in the order of the document.
@@ -51,6 +53,7 @@ pub(crate) const ALL: &[Name] = &[
     Name::Handshakes,
     Name::Schedule,
     Name::Scaling,
+    Name::Journey,
 ];
 
 /// All that a table needs to be measured.
@@ -121,6 +124,7 @@ pub(crate) fn print(options: &Options, names: &[Name]) -> Result<(), PerfError> 
             Name::Handshakes => tls::handshakes(&bench),
             Name::Schedule => schedule::measure(&bench),
             Name::Scaling => Ok(scaling::measure(&bench)),
+            Name::Journey => journey::measure(&bench),
         }?;
         emit(&table.markdown)?;
         tables.insert(table.name.to_owned(), table.samples);
