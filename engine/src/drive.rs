@@ -4,6 +4,7 @@
 //!
 //! Invariant: the first signal stops, the second leaves now; both leave a run whose results are whole.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clock::{Clock, NANOS_PER_SECOND, OsClock, Timestamp};
@@ -17,7 +18,7 @@ use verdict::{Ending, Threshold, ThresholdResult, Watch};
 
 use crate::outputs::Lines;
 use crate::progress::Progress;
-use crate::run::{RateChangeError, Run, State};
+use crate::run::{RateChange, RateChangeError, Run, State};
 use crate::timeline::Timeline;
 
 /// How often the shards are heard: 20 ms.
@@ -27,15 +28,20 @@ const TICK: Duration = Duration::from_millis(20);
 pub const START_LEAD_NS: u64 = 60_000_000;
 
 /// Something that a parent program asks of a run.
-#[derive(Copy, Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Order {
     /// Start at this instant of the machine's monotonic clock, or as soon as possible.
     Start {
         /// When the plan's zero is.
         at: Option<Timestamp>,
     },
-    /// Change the rate from shortly after now until the plan's end.
-    SetRate(Rate),
+    /// Change a workload's rate from shortly after now until its end.
+    SetRate {
+        /// Its name in the plan file; none where only one has a rate.
+        workload: Option<String>,
+        /// The new rate.
+        rate: Rate,
+    },
     /// Send nothing more; finish what is in flight.
     Stop,
     /// Leave now.
@@ -128,10 +134,48 @@ pub struct Driven {
     pub timeline: Timeline,
     /// When sending was stopped before the plan's end.
     pub stopped_at: Option<Timestamp>,
-    /// The rate was changed while it ran.
-    pub rate_changed: bool,
+    /// How rates were changed while it ran.
+    pub rate_changes: RateChanges,
     /// What thresholds found that are judged while the run lasts.
     pub watched: Vec<ThresholdResult>,
+}
+
+/// Changes of rates that the report tells one by one.
+const CHANGES_TOLD: usize = 20;
+
+/// How rates were changed while a run lasted.
+#[derive(Clone, Debug, Default)]
+pub struct RateChanges {
+    told: Vec<RateChange>,
+    untold: u64,
+    workloads: BTreeSet<usize>,
+}
+
+impl RateChanges {
+    fn push(&mut self, change: RateChange) {
+        self.workloads.insert(change.workload);
+        if self.told.len() < CHANGES_TOLD {
+            self.told.push(change);
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// Whether that of a workload was.
+    pub fn has(&self, workload: usize) -> bool {
+        self.workloads.contains(&workload)
+    }
+
+    /// What the reader of the report must know; seconds count from the results' zero, behind the warm-up.
+    pub fn notes(&self, warmup_ns: u64) -> impl Iterator<Item = String> {
+        let told = self.told.iter().map(move |change| {
+            let whose = change.name.as_ref().map_or("the rate".to_owned(), |name| format!("workload {name}"));
+            let at_s = (i128::from(change.at_ns) - i128::from(warmup_ns)) as f64 / NANOS_PER_SECOND as f64;
+            format!("{whose} was set to {}/s from {at_s:.3} s on", plan::rate_text(change.rate))
+        });
+        let untold = (self.untold > 0).then(|| format!("rates were set {} times more", self.untold));
+        told.chain(untold)
+    }
 }
 
 struct Driver<'a> {
@@ -175,7 +219,7 @@ pub async fn drive(
         ending: Ending::Completed,
         timeline,
         stopped_at: None,
-        rate_changed: false,
+        rate_changes: RateChanges::default(),
         watched: Vec::new(),
     };
     let mut wheel = Driver {
@@ -255,10 +299,10 @@ impl Driver<'_> {
     fn obey(&mut self, order: Order) -> Result<Standing, OrderError> {
         match order {
             Order::Start { at } => self.start(at)?,
-            Order::SetRate(rate) => {
-                self.words.rails.check_rate(rate)?;
-                self.run.set_rate(rate)?;
-                self.driven.rate_changed = true;
+            Order::SetRate { workload, rate } => {
+                let workload = workload.as_deref();
+                self.words.rails.check_rate(self.run.highest_rate_with(workload, rate)?)?;
+                self.driven.rate_changes.push(self.run.set_rate(workload, rate)?);
             }
             Order::Stop => {
                 self.driven.stopped_at.get_or_insert_with(|| OsClock.now());
@@ -404,11 +448,17 @@ impl Driver<'_> {
 mod tests {
     use super::*;
     use crate::args::{Color, Outputs};
+    use crate::run::Rated;
+
+    /// A workload of ten per second.
+    fn rated(name: &str, workload: usize) -> Rated {
+        let profile = schedule::Profile::constant(Rate::per_second(10), NANOS_PER_SECOND);
+        let profile = std::sync::Arc::new(profile.expect("a valid profile"));
+        Rated { name: Some(name.to_owned()), workload, begins_ns: 0, profile }
+    }
 
     #[test]
     fn a_rate_set_while_running_stays_within_the_guard() {
-        let profile = schedule::Profile::constant(Rate::per_second(10), NANOS_PER_SECOND);
-        let profile = std::sync::Arc::new(profile.expect("a valid profile"));
         let rails = plan::Rails { rate_guard: Some(Rate::per_second(100)), ..plan::Rails::default() };
         let words = Words {
             run_id: "",
@@ -431,13 +481,14 @@ mod tests {
             color: Color::Never,
             control: None,
         };
-        let mut run = Run::new(Vec::new(), measure::Shape::default(), Some(profile), NANOS_PER_SECOND);
+        let rated = vec![rated("browse", 0), rated("buy", 2)];
+        let mut run = Run::new(Vec::new(), measure::Shape::default(), rated, NANOS_PER_SECOND);
         let mut progress = Progress::new(&outputs);
         let results = Driven {
             ending: Ending::Completed,
             timeline: Timeline::default(),
             stopped_at: None,
-            rate_changed: false,
+            rate_changes: RateChanges::default(),
             watched: Vec::new(),
         };
         let mut driver = Driver {
@@ -454,9 +505,25 @@ mod tests {
             watch: Watch::default(),
         };
         driver.run.start_at(OsClock.now());
-        let order = |rate| Order::SetRate(Rate::per_second(rate));
-        assert!(driver.obey(order(100)).is_ok());
-        let refused = driver.obey(order(101)).expect_err("above the guard");
-        assert!(refused.to_string().contains("above the guard of 100/s"), "{refused}");
+        let order = |workload: Option<&str>, rate| Order::SetRate {
+            workload: workload.map(str::to_owned),
+            rate: Rate::per_second(rate),
+        };
+        // Ten per second are the other workload's.
+        assert!(driver.obey(order(Some("buy"), 90)).is_ok());
+        for (workload, rate, said) in [
+            (Some("buy"), 91, "above the guard of 100/s"),
+            // The other one has 90 by now.
+            (Some("browse"), 11, "above the guard of 100/s"),
+            (Some("bye"), 1, "\"bye\" is no workload with a rate; one of \"browse\", \"buy\""),
+            (None, 1, "say which with workload: one of \"browse\", \"buy\""),
+        ] {
+            let refused = driver.obey(order(workload, rate)).expect_err(said);
+            assert!(refused.to_string().contains(said), "{refused}");
+        }
+        let changes = &driver.driven.rate_changes;
+        assert!(changes.has(2) && !changes.has(0));
+        let notes: Vec<String> = changes.notes(0).collect();
+        assert!(notes.len() == 1 && notes[0].starts_with("workload buy was set to 90/s from "), "{notes:?}");
     }
 }

@@ -18,6 +18,7 @@ use scenario::Needs;
 use schedule::{Arrivals, Cells, Profile, ScheduleError};
 
 use crate::io::{Message, Route};
+use crate::run::Rated;
 use crate::shard::pacing::{CatchUp, Pacing};
 use crate::shard::workload::{Task, Users, Workload};
 use crate::shard::{FailStatus, RequestSettings, Settings, TargetSettings, TlsSettings};
@@ -66,8 +67,8 @@ pub enum PrepareError {
 pub struct Prepared {
     /// For each shard.
     pub shards: Vec<(Settings, Vec<Workload>)>,
-    /// The open model's profile, the warm-up in front.
-    pub profile: Option<Arc<Profile>>,
+    /// The workloads of the open model, the warm-up in front of their profiles.
+    pub rated: Vec<Rated>,
     /// What is counted, by name.
     pub names: Names,
     /// Connections over all shards.
@@ -159,7 +160,9 @@ pub fn prepare(
             (settings, vec![workload])
         })
         .collect();
-    Ok(Prepared { shards, profile, names, connections: cap, expected: Vec::new() })
+    let rated = profile.map(|profile| Rated { name: None, workload: 0, begins_ns: 0, profile });
+    let rated = rated.into_iter().collect();
+    Ok(Prepared { shards, rated, names, connections: cap, expected: Vec::new() })
 }
 
 /// The request of a plan, and after how many of them a connection closes.

@@ -38,11 +38,59 @@ pub enum State {
     Over,
 }
 
+/// A workload of the open model: its rate can be changed while it runs.
+#[derive(Clone, Debug)]
+pub struct Rated {
+    /// Its name in the plan file; none where the plan is one workload without a name.
+    pub name: Option<String>,
+    /// Its place among the plan's workloads.
+    pub workload: usize,
+    /// Its own zero, counted from the plan's.
+    pub begins_ns: u64,
+    /// Its present profile.
+    pub profile: Arc<Profile>,
+}
+
+/// A change of rate that all shards were told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateChange {
+    /// The workload's name, if it has one.
+    pub name: Option<String>,
+    /// Its place among the plan's workloads.
+    pub workload: usize,
+    /// From when on, counted from the plan's zero.
+    pub at_ns: u64,
+    /// The rate from then on.
+    pub rate: Rate,
+}
+
 /// Why a rate could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RateChangeError {
+    /// The plan file has no workload of that name, or it has users.
+    #[error("{} is no workload with a rate; one of {known}", plan::quoted(name))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Those whose rate can be set.
+        known: String,
+    },
+    /// The plan has several rates.
+    #[error("the plan has several workloads with a rate; say which with workload: one of {known}")]
+    Ambiguous {
+        /// Those whose rate can be set.
+        known: String,
+    },
+    /// The workload's time is over.
+    #[error("the time of workload {} is over", plan::quoted(name))]
+    Over {
+        /// Its name.
+        name: String,
+    },
     /// The closed model has no rate.
-    #[error("this run has users, not a rate; a rate can be set only for plans with --tps or --stages")]
+    #[error(
+        "this run has users, not a rate; a rate can be set only for plans with --tps or --stages, or for workloads with arrivals"
+    )]
     ClosedModel,
     /// The run has not started, or has ended.
     #[error("the run is not running; its rate can be set between its start and its end")]
@@ -61,7 +109,7 @@ pub struct Run {
     workers: Vec<Option<Worker>>,
     cores: Vec<Option<usize>>,
     collector: Collector,
-    profile: Option<Arc<Profile>>,
+    rated: Vec<Rated>,
     ready: usize,
     warm_connections: u32,
     state: State,
@@ -73,15 +121,15 @@ pub struct Run {
 }
 
 impl Run {
-    /// Takes charge of launched shards. `profile` is the open model's, with the warm-up in front; `timeout_ns` is as long
-    /// as a latency gets.
-    pub fn new(workers: Vec<Worker>, shape: Shape, profile: Option<Arc<Profile>>, timeout_ns: u64) -> Self {
+    /// Takes charge of launched shards. `rated` are the workloads of the open model, their profiles with the warm-up in
+    /// front; `timeout_ns` is as long as a latency gets.
+    pub fn new(workers: Vec<Worker>, shape: Shape, rated: Vec<Rated>, timeout_ns: u64) -> Self {
         let shards = workers.len();
         Self {
             cores: workers.iter().map(|worker| worker.core).collect(),
             workers: workers.into_iter().map(Some).collect(),
             collector: Collector::new(shards, shape, timeout_ns),
-            profile,
+            rated,
             ready: 0,
             warm_connections: 0,
             state: State::Warming,
@@ -140,27 +188,59 @@ impl Run {
         self.tell_all(&Command::Start { at });
     }
 
-    /// From [`RATE_CHANGE_LEAD_NS`] from now on, the rate is `rate` until the plan's end. All shards switch at
-    /// the same instant, which is returned as an offset from the plan's zero in nanoseconds.
+    /// From [`RATE_CHANGE_LEAD_NS`] from now on, or from its beginning if that is later, the rate of a workload is `rate`
+    /// until its end. All shards switch at the same instant. Without a name, the workload is the only one with a rate.
     ///
     /// # Errors
     /// See [`RateChangeError`].
-    pub fn set_rate(&mut self, rate: Rate) -> Result<u64, RateChangeError> {
-        let profile = self.profile.as_ref().ok_or(RateChangeError::ClosedModel)?;
+    pub fn set_rate(&mut self, name: Option<&str>, rate: Rate) -> Result<RateChange, RateChangeError> {
+        let place = self.rated_place(name)?;
         let start = self.start.filter(|_| self.state == State::Started && !self.stopped);
         let start = start.ok_or(RateChangeError::NotRunning)?;
-        let at_ns = OsClock.now().plus_nanos(RATE_CHANGE_LEAD_NS).nanos_since(start);
+        let Rated { name, workload, begins_ns, profile } = &self.rated[place];
+        let zero = start.plus_nanos(*begins_ns);
+        let at_ns = OsClock.now().plus_nanos(RATE_CHANGE_LEAD_NS).nanos_since(zero);
         if at_ns >= profile.duration_ns() {
-            return Err(RateChangeError::NotRunning);
+            let over = |name: &String| RateChangeError::Over { name: name.clone() };
+            return Err(name.as_ref().map_or(RateChangeError::NotRunning, over));
         }
         // All shards or none: profiles that differ would not add up, and a stop must always fit.
         if self.workers.iter().flatten().any(|worker| worker.control.room() < COMMAND_RESERVE) {
             return Err(RateChangeError::TooOften);
         }
         let changed = Arc::new(profile.with_rate_from(at_ns, rate)?);
-        self.profile = Some(Arc::clone(&changed));
-        self.tell_all(&Command::Profile { workload: 0, profile: changed });
-        Ok(at_ns)
+        let change = RateChange { name: name.clone(), workload: *workload, at_ns: begins_ns + at_ns, rate };
+        self.rated[place].profile = Arc::clone(&changed);
+        self.tell_all(&Command::Profile { workload: change.workload, profile: changed });
+        Ok(change)
+    }
+
+    /// The most that all workloads come to together once one of them has another rate: what a guard must allow.
+    ///
+    /// # Errors
+    /// See [`RateChangeError`].
+    pub fn highest_rate_with(&self, name: Option<&str>, rate: Rate) -> Result<Rate, RateChangeError> {
+        let changed = self.rated_place(name)?;
+        let others = self.rated.iter().enumerate().filter(|(place, _)| *place != changed);
+        let others = others.map(|(_, rated)| rated.profile.max_rate().as_micro());
+        Ok(Rate::from_micro(others.fold(rate.as_micro(), u64::saturating_add)))
+    }
+
+    /// Which of the workloads with a rate is meant.
+    fn rated_place(&self, name: Option<&str>) -> Result<usize, RateChangeError> {
+        let known = || {
+            let names = self.rated.iter().filter_map(|rated| rated.name.as_deref());
+            names.map(plan::quoted).collect::<Vec<_>>().join(", ")
+        };
+        match (self.rated.as_slice(), name) {
+            ([], _) => Err(RateChangeError::ClosedModel),
+            ([_], None) => Ok(0),
+            (_, None) => Err(RateChangeError::Ambiguous { known: known() }),
+            (rated, Some(name)) => rated
+                .iter()
+                .position(|rated| rated.name.as_deref() == Some(name))
+                .ok_or_else(|| RateChangeError::Unknown { name: name.to_owned(), known: known() }),
+        }
     }
 
     /// Sends nothing more; responses are waited for within the grace.
@@ -208,9 +288,9 @@ impl Run {
         self.stopped
     }
 
-    /// The open model's present profile.
+    /// The present profile of a plan that is one workload of the open model without a name.
     pub fn profile(&self) -> Option<&Arc<Profile>> {
-        self.profile.as_ref()
+        self.rated.first().filter(|rated| rated.name.is_none()).map(|rated| &rated.profile)
     }
 
     /// Connections that stood open before the start.

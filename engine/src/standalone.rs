@@ -132,7 +132,7 @@ fn carry_out(
     let mut progress = Progress::new(outputs);
     let stage = set_up(plan, sizing, from)?;
     let count = shard_count(&stage.plan, stage.division.engine.len(), stage.cap);
-    let Prepared { shards, profile, names, connections, expected } = match from {
+    let Prepared { shards, rated, names, connections, expected } = match from {
         None => prepare(&stage.plan, &stage.url, &stage.routes, count, stage.cap)?,
         Some(from) => prepare_from(&stage, from, count)?,
     };
@@ -141,7 +141,7 @@ fn carry_out(
     announce(&stage, &mut progress);
     keep_off_the_shards(&stage);
     let workers = launch(stage.decision.driver, &stage.division.engine, shards)?;
-    let mut run = Run::new(workers, names.shape(), profile, stage.plan.timeout_ns);
+    let mut run = Run::new(workers, names.shape(), rated, stage.plan.timeout_ns);
     let target = match from {
         None => format!("{} {}", stage.plan.request.method.as_str(), stage.url),
         Some(from) => {
@@ -432,6 +432,7 @@ fn conclude(
 ) -> ExitCode {
     let mut facts = facts_of(story, run, &driven);
     facts.environment.notes.extend(driven.timeline.note());
+    facts.environment.notes.extend(driven.rate_changes.notes(story.plan.warmup_ns));
     let totals = run.collector().totals();
     let mut judged = judge(
         &Facts {
@@ -487,9 +488,7 @@ fn add_findings(run: &Run, driven: &Driven, story: &Story<'_>, judged: &mut Verd
     }
     let totals = run.collector().totals();
     let counted = totals.counters.scheduled + totals.warmup.scheduled;
-    let undisturbed =
-        driven.ending == Ending::Completed && driven.stopped_at.is_none() && !driven.rate_changed;
-    if !undisturbed {
+    if driven.ending != Ending::Completed || driven.stopped_at.is_some() {
         return;
     }
     let mut hold = |whose: &str, asked: Option<u64>, counted: u64| {
@@ -498,11 +497,16 @@ fn add_findings(run: &Run, driven: &Driven, story: &Story<'_>, judged: &mut Verd
             judged.add(ExitCode::AuditMismatch, what);
         }
     };
+    // What a changed rate comes to depends on when the shards heard of it; the others' arrivals are still the plan's.
     let Some(file) = story.file else {
+        if driven.rate_changes.has(0) {
+            return;
+        }
         return hold("the plan", expected_arrivals(story.plan), counted);
     };
     let totals = file.workloads.iter().zip(&totals.workloads);
-    for ((workload, totals), asked) in totals.zip(story.expected) {
+    for (place, ((workload, totals), asked)) in totals.zip(story.expected).enumerate() {
+        let asked = if driven.rate_changes.has(place) { &None } else { asked };
         let counted = totals.iterations.scheduled + totals.warmup.scheduled;
         hold(&format!("workload {}", workload.name), *asked, counted);
     }

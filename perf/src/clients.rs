@@ -132,7 +132,8 @@ impl Client {
             // Iterations that fail are shorter than those that are to be measured.
             What::Plan { .. } => {
                 let iterations = &report["workloads"]["visits"]["iterations"];
-                iterations["completed"].as_u64() > Some(0) && iterations["failed"].as_object().is_some_and(serde_json::Map::is_empty)
+                iterations["completed"].as_u64() > Some(0)
+                    && iterations["failed"].as_object().is_some_and(serde_json::Map::is_empty)
             }
             _ => ended.code == Some(0),
         };

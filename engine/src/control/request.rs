@@ -37,6 +37,8 @@ struct Written {
     at_monotonic_ns: Option<u64>,
     #[serde(default)]
     rate: Option<Value>,
+    #[serde(default)]
+    workload: Option<String>,
 }
 
 impl Request {
@@ -56,7 +58,7 @@ impl Request {
                 None => return fail("arm needs at_monotonic_ns, an instant of CLOCK_MONOTONIC".to_owned()),
             },
             "set_rate" => match written.rate.as_ref().map(parse_rate) {
-                Some(Ok(rate)) => Asked::Order(Order::SetRate(rate)),
+                Some(Ok(rate)) => Asked::Order(Order::SetRate { workload: written.workload, rate }),
                 Some(Err(message)) => return fail(message),
                 None => return fail("set_rate needs rate, such as 5000 or \"50k\"".to_owned()),
             },
@@ -96,8 +98,12 @@ mod tests {
         let at = Some(Timestamp::from_nanos(7));
         assert_eq!(asked(r#"{"op":"arm","at_monotonic_ns":7}"#), Ok(Asked::Order(Order::Start { at })));
         let rate = schedule::Rate::per_second(50_000);
-        assert_eq!(asked(r#"{"op":"set_rate","rate":"50k"}"#), Ok(Asked::Order(Order::SetRate(rate))));
-        assert_eq!(asked(r#"{"op":"set_rate","rate":50000}"#), Ok(Asked::Order(Order::SetRate(rate))));
+        let set = |workload: Option<&str>| {
+            Ok(Asked::Order(Order::SetRate { workload: workload.map(str::to_owned), rate }))
+        };
+        assert_eq!(asked(r#"{"op":"set_rate","rate":"50k"}"#), set(None));
+        assert_eq!(asked(r#"{"op":"set_rate","rate":50000}"#), set(None));
+        assert_eq!(asked(r#"{"op":"set_rate","workload":"buy","rate":50000}"#), set(Some("buy")));
         assert_eq!(asked(r#"{"op":"subscribe","later":1}"#), Ok(Asked::Subscribe));
     }
 
@@ -112,6 +118,7 @@ mod tests {
             (r#"{"op":"set_rate"}"#, "needs rate"),
             (r#"{"op":"set_rate","rate":"fast"}"#, "fast"),
             (r#"{"op":"set_rate","rate":[]}"#, "a number"),
+            (r#"{"op":"set_rate","workload":1,"rate":1}"#, "not a request"),
         ];
         for (text, expected) in rows {
             let (_, message) = Request::parse(text.as_bytes()).expect_err(text);

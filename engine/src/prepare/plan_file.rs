@@ -31,6 +31,7 @@ use super::{
     thread_cpu_ns, tls_settings,
 };
 use crate::io::Route;
+use crate::run::Rated;
 use crate::shard::scenarios::{Barrier, ScenarioSettings, World};
 use crate::shard::workload::{Task, Workload};
 use crate::shard::{FailStatus, RequestSettings, Settings, TargetSettings, TlsSettings};
@@ -68,11 +69,12 @@ pub fn prepare_file(run: &FileRun<'_>, shards: usize) -> Result<Prepared, Prepar
     let names = list.names(file);
     let targets = targets(run, shards)?;
     let cells = plan.cells().deal(&vec![1; shards])?;
-    let mut asked = Vec::new();
+    let (mut asked, mut rated) = (Vec::new(), Vec::new());
     let mut per_shard: Vec<Vec<Workload>> = (0..shards).map(|_| Vec::new()).collect();
     for (index, workload) in file.workloads.iter().enumerate() {
         let rows = slots_with_rows(&compiled[index].feeders);
         asked.push(expected(workload, plan, rows));
+        rated.extend(rated_of(workload, index, plan)?);
         let task = Task::Scenario(u16::try_from(index).unwrap_or(u16::MAX));
         for (place, split) in split(workload, plan, &cells, rows, task)?.into_iter().enumerate() {
             per_shard[place].push(split);
@@ -108,7 +110,7 @@ pub fn prepare_file(run: &FileRun<'_>, shards: usize) -> Result<Prepared, Prepar
         };
         (settings, workloads)
     });
-    Ok(Prepared { shards: shards.collect(), profile: None, names, connections, expected: asked })
+    Ok(Prepared { shards: shards.collect(), rated, names, connections, expected: asked })
 }
 
 /// How many arrivals of a workload are this engine's, where its schedule and data say so; a workload of users waits for
@@ -484,8 +486,7 @@ fn split(
     rows: Option<u64>,
     task: Task,
 ) -> Result<Vec<Workload>, PrepareError> {
-    let warmup_ns = if workload.start_ns == 0 { plan.warmup_ns } else { 0 };
-    let begins_ns = if warmup_ns > 0 { 0 } else { workload.start_ns.saturating_add(plan.warmup_ns) };
+    let (warmup_ns, begins_ns) = beginning(workload, plan);
     let ends_ns = workload.end_ns().saturating_add(plan.warmup_ns);
     match &workload.load {
         WorkloadLoad::Open { profile, process, count } => {
@@ -510,6 +511,21 @@ fn split(
                 .collect())
         }
     }
+}
+
+/// How long a workload warms up, and where its own zero lies.
+fn beginning(workload: &FileWorkload, plan: &Plan) -> (u64, u64) {
+    let warmup_ns = if workload.start_ns == 0 { plan.warmup_ns } else { 0 };
+    let begins_ns = if warmup_ns > 0 { 0 } else { workload.start_ns.saturating_add(plan.warmup_ns) };
+    (warmup_ns, begins_ns)
+}
+
+/// A workload as whoever changes its rate sees it; none where it has users.
+fn rated_of(workload: &FileWorkload, index: usize, plan: &Plan) -> Result<Option<Rated>, PrepareError> {
+    let WorkloadLoad::Open { profile, .. } = &workload.load else { return Ok(None) };
+    let (warmup_ns, begins_ns) = beginning(workload, plan);
+    let profile = Arc::new(with_warmup(profile, warmup_ns)?);
+    Ok(Some(Rated { name: Some(workload.name.clone()), workload: index, begins_ns, profile }))
 }
 
 fn with_warmup(profile: &Profile, warmup_ns: u64) -> Result<Profile, PrepareError> {

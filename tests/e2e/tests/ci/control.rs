@@ -26,9 +26,13 @@ struct Held {
 
 impl Held {
     fn start(line: &str, url: &str) -> Self {
+        Self::with(Engine::patient(line).arg(url))
+    }
+
+    fn with(engine: Engine) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = folder.path().join("control");
-        let running = Engine::patient(line).arg("--control").arg(&socket).arg(url).start();
+        let running = engine.arg("--control").arg(&socket).start();
         let mut control = Control::connect(&socket);
         wait_for("readiness", SOON, || {
             (control.order(json!({"op": "status"}))["status"]["state"] == "ready").then_some(())
@@ -114,6 +118,58 @@ fn the_rate_can_be_changed_while_it_runs() {
         outcome.told()
     );
     assert!(scheduled > 300, "the order changed nothing: {}", outcome.told());
+    assert_eq!(count(&target.stop(), "/requests"), outcome.audit().sent);
+}
+
+#[test]
+fn the_rate_of_one_workload_of_a_plan_can_be_changed() {
+    let _hold = among_others();
+    let target = Target::start("");
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = folder.path().join("plan.yaml");
+    let text = format!(
+        "schema: openloop.plan/1\ntargets: {{here: '{}'}}\nworkloads:\n  \
+         browse: {{tps: 100, for: 3s, start: 200ms, scenario: look}}\n  \
+         buy: {{tps: 50, for: 3s, scenario: look}}\n  people: {{users: 2, for: 1s, scenario: rest}}\n\
+         scenarios:\n  look: [{{get: /}}, {{get: /again}}]\n  rest: [{{get: /rest}}, {{think: 100ms}}]\n",
+        target.url()
+    );
+    fs::write(&plan, text).expect("it is written");
+    let mut held = Held::with(Engine::patient("run").arg(&plan));
+    let schema = Schema::of("control");
+    let set = json!({"op": "set_rate", "workload": "browse", "rate": "1k"});
+    schema.admit(&set);
+    let refused = held.control.refused(set.clone());
+    assert!(refused.contains("not running"), "{refused}");
+    let started = held.control.order(json!({"op": "start"}));
+    let start = count(&started, "/status/start_monotonic_ns");
+    pause_until_ns(start + 1_000_000_000);
+    for (order, said) in [
+        (json!({"op": "set_rate", "rate": 1}), "say which with workload: one of \"browse\", \"buy\""),
+        (json!({"op": "set_rate", "workload": "people", "rate": 1}), "\"people\" is no workload with a rate"),
+    ] {
+        let refused = held.control.refused(order);
+        assert!(refused.contains(said), "{refused}");
+    }
+    let asked_at = monotonic_ns();
+    held.control.order(set);
+    let answered_at = monotonic_ns();
+    let (outcome, _) = held.finish();
+    let outcome = outcome.expect(0);
+    let scheduled =
+        |workload: &str| count(outcome.summary(), &format!("/workloads/{workload}/iterations/scheduled"));
+    assert_eq!(scheduled("buy"), 150, "nobody changed the rate of this one");
+    let zero = start + 200_000_000;
+    let planned = |changed: u64| {
+        let before = changed.saturating_sub(zero).min(3_000_000_000);
+        (before / 10_000_000) + (3_000_000_000 - before) / 1_000_000
+    };
+    let (most, least) = (planned(asked_at), planned(answered_at + 1_000_000_000));
+    let browse = scheduled("browse");
+    assert!(least <= browse && browse <= most + 2, "{least} to {most} expected: {}", outcome.told());
+    assert!(browse > 300, "the order changed nothing: {}", outcome.told());
+    let notes = outcome.summary()["environment"]["notes"].to_string();
+    assert!(notes.contains("workload browse was set to 1"), "{notes}");
     assert_eq!(count(&target.stop(), "/requests"), outcome.audit().sent);
 }
 
