@@ -19,7 +19,7 @@ use verdict::ExitCode;
 use self::mask::{HIDDEN, Mask, is_credential};
 use crate::args::{Debug, Which};
 use crate::host::figures;
-use crate::once::{Course, Event, Exchange, Setup, Times, run};
+use crate::once::{Alone, Course, Event, Exchange, Setup, Times, run};
 use crate::standalone::{RunError, Ways};
 
 /// Lines of a head or of a body that are shown.
@@ -46,9 +46,25 @@ pub fn debug(asked: &Debug, style: Style, show: &mut dyn FnMut(&str) -> bool) ->
     for (_, secret) in &file.secrets {
         session.mask.add(secret.reveal());
     }
+    let mut around = ways.around(&asked.run.plan, from)?;
+    let mut parts = Vec::new();
     for (title, scenario, index) in chosen(file, &asked.which) {
-        let alone = ways.alone(&asked.run.plan, from, scenario, index)?.with_setup(&Setup::new());
-        session.iteration(&title, &alone)?;
+        parts.push((title, ways.alone(&asked.run.plan, from, scenario, index)?));
+    }
+    let mut setup = Setup::new();
+    if let Some(alone) = around.before() {
+        let course = session.iteration("setup", alone)?;
+        setup = around.setup_of(&course);
+        if !course.is_good() {
+            (session.show)("setup failed: nothing else is run\n");
+            return Ok(session.exit_code());
+        }
+    }
+    for (title, alone) in parts {
+        session.iteration(&title, &alone.with_setup(&setup))?;
+    }
+    if let Some(alone) = around.after(&setup) {
+        session.iteration("teardown", &alone)?;
     }
     Ok(session.exit_code())
 }
@@ -83,7 +99,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     /// Runs one iteration and shows it.
-    fn iteration(&mut self, title: &str, alone: &crate::once::Alone) -> Result<(), RunError> {
+    fn iteration(&mut self, title: &str, alone: &Alone) -> Result<Course, RunError> {
         (self.show)(&format!("{title}\n\n"));
         let leave = AtomicBool::new(false);
         let (mask, show, style, file) = (&mut self.mask, &mut self.show, self.style, self.file);
@@ -101,8 +117,8 @@ impl Session<'_> {
             Some(trouble) => format!("{} {trouble} ({requests} sent)\n\n", mark(self.style, false)),
         };
         (self.show)(&end);
-        self.courses.push(course);
-        Ok(())
+        self.courses.push(course.clone());
+        Ok(course)
     }
 
     fn exit_code(&self) -> ExitCode {

@@ -13,6 +13,7 @@ use schedule::Process;
 use verdict::{Ending, ExitCode, Facts, Verdict, judge};
 
 use crate::args::{FromFile, Outputs, Run as RunArguments, Sink};
+use crate::around::Around;
 use crate::control;
 use crate::cores::{Division, divide};
 use crate::describe::{Story, facts_of};
@@ -62,6 +63,12 @@ pub enum RunError {
     /// This host refuses what one iteration by itself needs.
     #[error("one iteration cannot be run by itself: {0}")]
     Once(io::Error),
+    /// Setup failed, so that nothing of the load was sent.
+    #[error("setup failed, no load was sent: {trouble} → engine debug shows each exchange of it")]
+    Setup {
+        /// What went wrong.
+        trouble: String,
+    },
     /// The control socket cannot be opened.
     #[error("--control: {0}")]
     Control(io::Error),
@@ -77,6 +84,7 @@ impl RunError {
             Self::Dial(error) => error.exit_code(),
             Self::Sizing(error) => error.exit_code(),
             Self::Plan(error) if error.is_refusal() => ExitCode::Refused,
+            Self::Setup { .. } => ExitCode::EveryRequestFailed,
             Self::Prepare(_) | Self::Plan(_) => ExitCode::Usage,
             Self::Target(_)
             | Self::Preflight(_)
@@ -130,17 +138,23 @@ fn carry_out(
 ) -> Result<ExitCode, RunError> {
     let mut ndjson = outputs.ndjson.as_ref().map(Lines::open).transpose()?;
     let mut progress = Progress::new(outputs);
-    let stage = set_up(plan, sizing, from)?;
+    let mut stage = set_up(plan, sizing, from)?;
     let count = shard_count(&stage.plan, stage.division.engine.len(), stage.cap);
-    let Prepared { shards, rated, names, connections, expected } = match from {
-        None => prepare(&stage.plan, &stage.url, &stage.routes, count, stage.cap)?,
+    let (mut prepared, mut around) = match from {
+        None => {
+            let prepared = prepare(&stage.plan, &stage.url, &stage.routes, count, stage.cap)?;
+            (prepared, Around::default())
+        }
         Some(from) => prepare_from(&stage, from, count)?,
     };
-    thresholds.iter().try_for_each(|threshold| threshold.check_names(&names))?;
+    thresholds.iter().try_for_each(|threshold| threshold.check_names(&prepared.names))?;
     // Whoever is refused hears that alone.
     announce(&stage, &mut progress);
+    around.set_up(&mut prepared, &mut stage.notes)?;
+    let Prepared { shards, rated, names, connections, expected } = prepared;
     keep_off_the_shards(&stage);
-    let workers = launch(stage.decision.driver, &stage.division.engine, shards)?;
+    let launched = launch(stage.decision.driver, &stage.division.engine, shards);
+    let workers = launched.inspect_err(|_| drop(around.tear_down()))?;
     let mut run = Run::new(workers, names.shape(), rated, stage.plan.timeout_ns);
     let target = match from {
         None => format!("{} {}", stage.plan.request.method.as_str(), stage.url),
@@ -163,8 +177,10 @@ fn carry_out(
         duration_ns: stage.plan.count.is_none().then_some(stage.plan.duration_ns),
         max_lag_p99_ns: stage.plan.max_lag.second_p99_ns,
     };
-    let (course, started_at) = drive_to_end(&mut run, &words, &mut progress, ndjson.as_mut(), outputs)?;
+    let over = drive_to_end(&mut run, &words, &mut progress, ndjson.as_mut(), outputs);
     progress.clear();
+    let after = around.tear_down();
+    let (course, started_at) = over?;
     let mut story = Story {
         file: from.map(|from| &from.file),
         expected: &expected,
@@ -175,7 +191,7 @@ fn carry_out(
         link: host::link::to(stage.routes.iter().filter_map(Route::peer).map(|peer| peer.ip())),
         decision: &stage.decision,
         host: &stage.facts,
-        notes: stage.notes.clone(),
+        notes: stage.notes.iter().cloned().chain(after).collect(),
         names: &names,
         connections,
         run_id: &stage.run_id,
@@ -211,6 +227,14 @@ impl Ways {
         Ok(Self { ways, caps })
     }
 
+    /// Prepares what is done around the load.
+    ///
+    /// # Errors
+    /// See [`PrepareError`].
+    pub fn around(&self, plan: &Plan, from: &FromFile) -> Result<Around, RunError> {
+        Ok(Around::prepare(&file_run(plan, from, &self.ways, &self.caps))?)
+    }
+
     /// Prepares a scenario to be run once, as the first iteration of the workload at `index`.
     ///
     /// # Errors
@@ -239,9 +263,10 @@ fn file_run<'a>(plan: &'a Plan, from: &'a FromFile, ways: &'a [Vec<Route>], caps
     }
 }
 
-/// What the shards are told of a plan file.
-fn prepare_from(stage: &Stage, from: &FromFile, shards: usize) -> Result<Prepared, PrepareError> {
-    prepare_file(&file_run(&stage.plan, from, &stage.ways, &stage.caps), shards)
+/// What the shards are told of a plan file, and what is done around their load.
+fn prepare_from(stage: &Stage, from: &FromFile, shards: usize) -> Result<(Prepared, Around), PrepareError> {
+    let run = file_run(&stage.plan, from, &stage.ways, &stage.caps);
+    Ok((prepare_file(&run, shards)?, Around::prepare(&run)?))
 }
 
 /// Finds the ways to every target of a plan file but the first, which is dialled like that of any plan.

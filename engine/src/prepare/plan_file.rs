@@ -127,10 +127,8 @@ fn expected(workload: &FileWorkload, plan: &Plan, rows: Option<u64>) -> Option<u
 
 /// What a plan may ask for and this version does not do. Better no run than half of one.
 fn refuse_what_is_missing(file: &PlanFile) -> Result<(), PrepareError> {
-    if file.setup.is_some() || file.teardown.is_some() {
-        return Err(PrepareError::Missing("setup and teardown steps"));
-    }
-    if file.scenarios.iter().any(|scenario| asks_for_a_token(&scenario.steps)) {
+    let mut all = file.setup.iter().chain(&file.scenarios).chain(&file.teardown);
+    if all.any(|scenario| asks_for_a_token(&scenario.steps)) {
         return Err(PrepareError::Missing("OAuth 2 tokens"));
     }
     Ok(())

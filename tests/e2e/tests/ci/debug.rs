@@ -34,16 +34,16 @@ scenarios:
 "#;
 
 /// The shop and a plan.
-struct Rig {
+pub(crate) struct Rig {
     folder: TempDir,
     shop: Process,
     address: SocketAddr,
 }
 
 impl Rig {
-    fn new() -> Self {
+    pub(crate) fn new(plan: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        write(&folder.path().join("plan.yaml"), PLAN);
+        write(&folder.path().join("plan.yaml"), plan);
         let mut command = Command::new(program(&["python3"]));
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ci/journeys/shop.py"));
         let shop = Process::start(command, None);
@@ -52,16 +52,26 @@ impl Rig {
     }
 
     fn debug(&self) -> Engine {
-        Engine::new("debug")
+        self.engine("debug")
+    }
+
+    pub(crate) fn engine(&self, command: &str) -> Engine {
+        Engine::new(command)
             .arg(self.folder.path().join("plan.yaml"))
             .variable("SHOP", &format!("http://{}", self.address))
             .variable("SHOP_PASSWORD", "hunter 2&more")
     }
 
-    /// Request lines that the shop saw.
-    fn seen(self) -> Vec<String> {
-        let log = parse("the shop's log", &http::get(self.address, "/log"));
+    /// Request lines that the shop saw in all.
+    pub(crate) fn seen(self) -> Vec<String> {
+        let lines = self.lines();
         self.shop.signal(Signal::KILL);
+        lines
+    }
+
+    /// Request lines that the shop has seen so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let log = parse("the shop's log", &http::get(self.address, "/log"));
         let lines = log.as_array().expect("a list").iter();
         lines.map(|line| line.as_str().expect("a line").to_owned()).collect()
     }
@@ -70,7 +80,7 @@ impl Rig {
 #[test]
 fn one_iteration_of_each_workload_is_shown_without_its_secrets() {
     let _hold = among_others();
-    let rig = Rig::new();
+    let rig = Rig::new(PLAN);
     let outcome = rig.debug().run().expect(0);
     for words in [
         "workload buyers: one iteration of buy",
@@ -104,7 +114,7 @@ fn one_iteration_of_each_workload_is_shown_without_its_secrets() {
 #[test]
 fn what_does_not_hold_and_who_does_not_answer_is_told() {
     let _hold = among_others();
-    let rig = Rig::new();
+    let rig = Rig::new(PLAN);
     let outcome = rig.debug().args("--workload buyers").variable("WANTED", "bob").run().expect(10);
     assert!(outcome.stdout.contains("checks that did not hold: 1 (2 requests sent)"), "{}", outcome.told());
     rig.debug().args("--workload lookers").variable("WANTED", "bob").run().expect(0);

@@ -1,5 +1,6 @@
 //! The end-to-end tests of the ci home: every promise of the engine that can be seen from outside within seconds.
 
+mod around;
 mod bad_input;
 mod bulk;
 mod control;
