@@ -39,7 +39,8 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Table, PerfError> {
         &format!(
             "CPU per request of iterations of three GETs with a row of data and one extraction from JSON, cookies kept, \
              beside plain GETs of the same engine; client on core {}, target on core {target_core}; least – **median** \
-             – greatest.\n",
+             – greatest. At a rate a plain request mostly wakes the engine by a timer of its own, and of an iteration only \
+             the first does: the ratio at saturation is the one without that help.\n",
             bench.core
         ),
     );
