@@ -63,7 +63,7 @@ pub struct FileRun<'a> {
 pub fn prepare_file(run: &FileRun<'_>, shards: usize) -> Result<Prepared, PrepareError> {
     let FileRun { file, plan, .. } = run;
     refuse_what_is_missing(file)?;
-    let feeders = feeders(run)?;
+    let feeders = feeders(run, &|_| true)?;
     let mut list = List::new(file.limits.names as usize);
     let compiled = compile(run, &feeders, &mut list)?;
     let names = list.names(file);
@@ -149,7 +149,11 @@ fn asks_for_a_token(steps: &[Step]) -> bool {
 
 type Source = Arc<Feeder<Mapping>>;
 
-fn feeders(run: &FileRun<'_>) -> Result<BTreeMap<String, Source>, PrepareError> {
+/// Reads the data of those names that are wanted.
+fn feeders(
+    run: &FileRun<'_>,
+    is_wanted: &dyn Fn(&str) -> bool,
+) -> Result<BTreeMap<String, Source>, PrepareError> {
     let seed = run.file.seed.unwrap_or(DEFAULT_SEED);
     let feeder = |data: &DataSource| {
         let path = run.folder.join(&data.file);
@@ -174,7 +178,7 @@ fn feeders(run: &FileRun<'_>) -> Result<BTreeMap<String, Source>, PrepareError> 
         let policy = Policy::new(order, at_end, data.unique).map_err(|error| wrong(error.to_string()))?;
         Ok((data.name.clone(), Arc::new(Feeder::new(rows, policy))))
     };
-    run.file.data.iter().map(feeder).collect()
+    run.file.data.iter().filter(|data| is_wanted(&data.name)).map(feeder).collect()
 }
 
 /// The slots that there are rows for, where the plan wants its workload to end behind them.

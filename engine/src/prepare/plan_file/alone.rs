@@ -13,7 +13,8 @@ use crate::prepare::PrepareError;
 /// See [`PrepareError`].
 pub fn prepare_alone(run: &FileRun<'_>, scenario: &Scenario, index: usize) -> Result<Alone, PrepareError> {
     refuse_what_is_missing(run.file)?;
-    let feeders = feeders(run)?;
+    // Data may have millions of rows: only what it uses is read.
+    let feeders = feeders(run, &|name| scenario.data.iter().any(|(used, _)| used == name))?;
     let mut list = List::new(run.file.limits.names as usize);
     let scenario = Compiler::new(run, &feeders).compile(scenario, index, &mut list)?;
     Ok(Alone {

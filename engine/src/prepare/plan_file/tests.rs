@@ -109,14 +109,15 @@ fn whatever_the_shards_and_shares_the_load_is_the_plans() {
         assert!(split == whole, "{shards} shards, {shares} shares");
     }
     // Every row of a slot is another one.
-    let feeders = feeders(&FileRun {
+    let run = FileRun {
         file: &file,
         folder: folder.0.path(),
         plan: &Draft { rate: Some(Rate::per_second(1)), ..Draft::default() }.into_plan().expect("a plan"),
         ways: &[],
         caps: &[],
         unix_offset_ns: 0,
-    });
+    };
+    let feeders = feeders(&run, &|_| true);
     let rows = &feeders.expect("the file is there")["rows"];
     let used: BTreeSet<u64> =
         whole[0].iter().map(|(_, slot)| rows.row_for(*slot).expect("a row").0).collect();
