@@ -122,9 +122,9 @@ impl Session<'_> {
     }
 
     fn exit_code(&self) -> ExitCode {
-        let sent: u64 = self.courses.iter().map(|course| course.sent).sum();
+        let exchanges: u64 = self.courses.iter().map(|course| course.exchanges).sum();
         let answered: u64 = self.courses.iter().map(|course| course.answered).sum();
-        if sent > 0 && answered == 0 {
+        if exchanges > 0 && answered == 0 {
             ExitCode::EveryRequestFailed
         } else if self.courses.iter().all(Course::is_good) {
             ExitCode::Passed
@@ -172,11 +172,12 @@ impl Page<'_> {
         }
         let told = match exchange.answer {
             Ok(response) => {
-                let more = if exchange.is_redirect { ", followed" } else { "" };
+                let more = if exchange.is_redirect { ", a redirect" } else { "" };
                 let counts = if exchange.is_failure { ", which counts as a failure" } else { "" };
                 let size = figures::counted(response.body_bytes, "byte");
                 format!("status {}{more}{counts}, body of {size}", response.status)
             }
+            Err(class) if !exchange.times.is_sent => format!("not sent: {}", class.name()),
             Err(class) => format!("no response: {}", class.name()),
         };
         let _ = writeln!(page, "  {} {told}", mark(self.style, !exchange.is_failure));

@@ -67,6 +67,8 @@ pub fn fill(scenario: &mut ScenarioSettings, setup: &Setup) {
 /// How long the parts of an exchange took.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Times {
+    /// Whether the request began to leave.
+    pub is_sent: bool,
     /// Until the connection stood.
     pub connect_ns: Option<u64>,
     /// From then until the TLS handshake was done.
@@ -86,7 +88,7 @@ pub struct Exchange<'a> {
     pub name: &'a str,
     /// The target that it went to: its place in the plan.
     pub target: usize,
-    /// The request as it was sent.
+    /// The request as it was sent, or would have been.
     pub request: &'a [u8],
     /// The response, or why there is none.
     pub answer: Result<Response, ErrorClass>,
@@ -137,7 +139,9 @@ pub enum End {
 pub struct Course {
     /// How it ended.
     pub end: End,
-    /// Exchanges.
+    /// Exchanges, those included whose connection could not be made.
+    pub exchanges: u64,
+    /// Requests sent.
     pub sent: u64,
     /// Responses.
     pub answered: u64,
@@ -167,7 +171,7 @@ impl Course {
         };
         let parts = [
             ended.map(str::to_owned),
-            (self.failures > 0).then(|| format!("failed requests: {} of {}", self.failures, self.sent)),
+            (self.failures > 0).then(|| format!("failed requests: {} of {}", self.failures, self.exchanges)),
             (self.failed_checks > 0).then(|| format!("checks that did not hold: {}", self.failed_checks)),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
@@ -212,6 +216,7 @@ pub fn run(alone: &Alone, leave: &AtomicBool, watch: &mut dyn FnMut(&Event<'_>))
         workspace: Workspace::new(alone.kept_body_bytes),
         course: Course {
             end: End::NoRow,
+            exchanges: 0,
             sent: 0,
             answered: 0,
             failures: 0,
@@ -300,7 +305,8 @@ impl Runner<'_> {
             let sent = std::mem::take(bytes);
             let wire = Wire::new(alone, target, settings, &sent)?;
             let (answer, times) = wire.run(&mut self.capture, self.leave)?;
-            self.course.sent += 1;
+            self.course.sent += u64::from(times.is_sent);
+            self.course.exchanges += 1;
             let then = self.judge(step, target, &sent, answer, times);
             match then {
                 Then::Continue => return Ok(None),

@@ -88,6 +88,7 @@ impl<'a> Wire<'a> {
         let first_byte = self.first_byte.or(answer.is_ok().then_some(now));
         let since = |from: Option<Timestamp>, to: Option<Timestamp>| Some(to?.nanos_since(from?));
         let times = Times {
+            is_sent: self.sent.is_some(),
             connect_ns: since(Some(self.began), self.connected),
             tls_ns: self.target.tls.as_ref().and_then(|_| since(self.connected, self.sent)),
             first_byte_ns: since(self.sent, first_byte),

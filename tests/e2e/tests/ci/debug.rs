@@ -125,7 +125,7 @@ fn what_does_not_hold_and_who_does_not_answer_is_told() {
     drop(nobody);
     let outcome =
         rig.debug().args("--scenario buy").variable("SHOP", &format!("http://{address}")).run().expect(11);
-    assert!(outcome.stdout.contains("no response: connect_refused"), "{}", outcome.told());
+    assert!(outcome.stdout.contains("not sent: connect_refused"), "{}", outcome.told());
     // Public hosts are behind the same rail as for a run.
     let outcome = rig.debug().variable("SHOP", "http://192.0.2.1").run().expect(4);
     assert!(outcome.stderr.contains("--i-own"), "{}", outcome.told());
