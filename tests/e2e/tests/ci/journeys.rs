@@ -131,6 +131,7 @@ fn nginx(folder: &Path) -> (Process, u16) {
     drop(listener);
     let settings = format!(
         "daemon off;
+         master_process off;
          pid {place}/pid;
          error_log {place}/error.log;
          worker_processes 1;
