@@ -190,8 +190,11 @@ fn governor(cores: &[usize], read: &dyn Fn(&Path) -> Option<String>) -> Option<S
     cores.iter().filter_map(of).max_by_key(slowest_last)
 }
 
-/// Raises the soft limit on descriptors to the hard one, as every run does first. Returns it before and after, as
-/// [`DescriptorLimit::soft`] counts.
+/// The most descriptors for which the kernel's table is made large enough at the start: 1 MiB of it.
+const DESCRIPTORS_PREPARED_MAX: u64 = 131_072;
+
+/// Raises the soft limit on descriptors to the hard one, and takes the table that they need, as every run does first.
+/// Returns the limit before and after, as [`DescriptorLimit::soft`] counts.
 pub fn raise_descriptor_limit() -> (u64, u64) {
     let before = rustix::process::getrlimit(Resource::Nofile);
     if before.current != before.maximum {
@@ -202,7 +205,23 @@ pub fn raise_descriptor_limit() -> (u64, u64) {
         );
     }
     let after = rustix::process::getrlimit(Resource::Nofile);
+    widen_descriptor_table(after.current.unwrap_or(u64::MAX));
     (before.current.unwrap_or(u64::MAX), after.current.unwrap_or(u64::MAX))
+}
+
+/// Makes the kernel's table of this process's descriptors large enough for `limit` of them.
+///
+/// The table grows by powers of two, when a descriptor is opened for which it has no place; in a process with several
+/// threads each growth waits until no core uses the old table, some 10 ms in which the thread stands (the kernel's
+/// `expand_fdtable`). A shard must not meet that in the middle of its connections. A descriptor at the table's end makes
+/// it large at once.
+fn widen_descriptor_table(limit: u64) {
+    let last = limit.min(DESCRIPTORS_PREPARED_MAX).saturating_sub(1);
+    let (Ok(last), Ok(end)) = (i32::try_from(last), rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)) else {
+        return;
+    };
+    // Where it is refused, the table grows later: slower, not wrong.
+    drop(rustix::io::fcntl_dupfd_cloexec(&end.0, last));
 }
 
 /// How many connections a run opens at most where nobody said: what the limit on descriptors leaves, at most

@@ -5,6 +5,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
@@ -80,6 +84,57 @@ impl Neighbours {
         let others = (busy - self.busy).saturating_sub(own_ticks() - self.own);
         others as f64 / (all - self.all).max(1) as f64
     }
+}
+
+/// How often [`Stillness`] looks at the clock.
+const BEAT: Duration = Duration::from_millis(2);
+
+/// Watches for how long the whole machine stood still, as a virtual one does when its host has no core for it: no program
+/// on it runs then, and no counter of its kernel tells. A thread on each core sleeps and sees how late it wakes up; its
+/// real-time priority takes care that no program of this machine can be what it waited for.
+#[derive(Debug)]
+pub struct Stillness {
+    ended: Arc<AtomicBool>,
+    watchers: Vec<JoinHandle<Option<Duration>>>,
+}
+
+impl Stillness {
+    /// Begins to watch.
+    pub fn watch() -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let watch = |core| {
+            let ended = Arc::clone(&ended);
+            std::thread::spawn(move || longest_oversleep(core, &ended))
+        };
+        Self { watchers: (0..core_count()).map(watch).collect(), ended }
+    }
+
+    /// Ends the watch; yields the longest stillness of any core. `None` where this process may have no real-time threads:
+    /// then nobody can tell.
+    pub fn longest(self) -> Option<Duration> {
+        self.ended.store(true, Ordering::Relaxed);
+        let longest = self.watchers.into_iter().map(|watcher| watcher.join().expect("a watcher ends"));
+        longest.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+}
+
+/// The most by which a real-time thread on `core` overslept until `ended`; `None` if it could not become one.
+fn longest_oversleep(core: usize, ended: &AtomicBool) -> Option<Duration> {
+    let mut cores = rustix::thread::CpuSet::new();
+    cores.set(core);
+    rustix::thread::sched_setaffinity(None, &cores).ok()?;
+    let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
+    let promoted = Command::new("chrt").args(["--fifo", "--pid", "50", &thread]).stderr(Stdio::null()).status();
+    if !promoted.is_ok_and(|status| status.success()) {
+        return None;
+    }
+    let mut longest = Duration::ZERO;
+    while !ended.load(Ordering::Relaxed) {
+        let begin = now();
+        pause(BEAT);
+        longest = longest.max(begin.elapsed().saturating_sub(BEAT));
+    }
+    Some(longest)
 }
 
 /// Ticks that this process and its ended children have used.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use e2e::control::Control;
 use e2e::engine::write;
-use e2e::machine::{Neighbours, alone, settle};
+use e2e::machine::{Neighbours, Stillness, alone, settle};
 use e2e::process::{Process, program};
 use e2e::waiting::{SOON, monotonic_ns, pause, pause_until_ns, wait_for, wall_ns};
 use e2e::{Engine, Outcome, Target, count, number, text};
@@ -22,7 +22,9 @@ use serde_json::json;
 
 /// From which share of the machine on neighbours spoil a measurement.
 const NEIGHBOURS_MAX: f64 = 0.08;
-/// How often a measurement that neighbours spoil is made again.
+/// For how long a machine may stand still during a measurement.
+const STILL_MAX: Duration = Duration::from_millis(10);
+/// How often a measurement that neighbours or a machine that stood still spoil is made again.
 const DISTURBED_MAX: usize = 8;
 /// How often the engine may be late by its own word though nobody disturbed it.
 const LATE_MAX: usize = 2;
@@ -32,15 +34,17 @@ fn undisturbed(mut attempt: impl FnMut() -> Outcome) -> Outcome {
     let (mut disturbed, mut late) = (Vec::new(), Vec::new());
     while disturbed.len() <= DISTURBED_MAX && late.len() <= LATE_MAX {
         settle(Duration::from_mins(2));
-        let neighbours = Neighbours::watch();
+        let (neighbours, stillness) = (Neighbours::watch(), Stillness::watch());
         let outcome = attempt();
-        let share = neighbours.share();
+        let (still, share) = (stillness.longest().unwrap_or_default(), neighbours.share());
         if share > NEIGHBOURS_MAX {
             disturbed.push(format!("others used {:.0} % of the machine", share * 100.0));
+        } else if still > STILL_MAX {
+            disturbed.push(format!("the machine stood still for {still:.1?}"));
         } else if outcome.code == 12 {
             late.push(outcome.told());
         } else {
-            println!("others used {:.1} % of the machine", share * 100.0);
+            println!("others used {:.1} % of the machine, which stood still for {still:.1?}", share * 100.0);
             return outcome;
         }
     }
