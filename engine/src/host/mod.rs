@@ -217,7 +217,9 @@ pub fn raise_descriptor_limit() -> (u64, u64) {
 /// it large at once.
 fn widen_descriptor_table(limit: u64) {
     let last = limit.min(DESCRIPTORS_PREPARED_MAX).saturating_sub(1);
-    let (Ok(last), Ok(end)) = (i32::try_from(last), rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)) else {
+    let (Ok(last), Ok(end)) =
+        (i32::try_from(last), rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC))
+    else {
         return;
     };
     // Where it is refused, the table grows later: slower, not wrong.

@@ -113,5 +113,8 @@ fn raising_reaches_the_hard_limit() {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells a process's state");
     let places = status.lines().find_map(|line| line.strip_prefix("FDSize:")).expect("proc_pid_status(5)");
     let places: u64 = places.trim().parse().expect("a count");
-    assert!(places >= after.min(DESCRIPTORS_PREPARED_MAX), "{places} of {after}: the table grows later, under load");
+    assert!(
+        places >= after.min(DESCRIPTORS_PREPARED_MAX),
+        "{places} of {after}: the table grows later, under load"
+    );
 }

@@ -124,7 +124,8 @@ fn longest_oversleep(core: usize, ended: &AtomicBool) -> Option<Duration> {
     cores.set(core);
     rustix::thread::sched_setaffinity(None, &cores).ok()?;
     let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
-    let promoted = Command::new("chrt").args(["--fifo", "--pid", "50", &thread]).stderr(Stdio::null()).status();
+    let promoted =
+        Command::new("chrt").args(["--fifo", "--pid", "50", &thread]).stderr(Stdio::null()).status();
     if !promoted.is_ok_and(|status| status.success()) {
         return None;
     }
