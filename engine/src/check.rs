@@ -12,13 +12,14 @@ use std::io::{self, Read};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use plan::document::{Iterations, PlanFile, UserStage, Workload, WorkloadLoad, World};
+use plan::document::{Iterations, Overrides, PlanFile, UserStage, Workload, WorkloadLoad, World};
 use plan::{Connections, PlanError, Rate, duration_text, named, rate_text};
 use report::{Style, sanitized};
 use schedule::Process;
 use verdict::{ExitCode, Threshold};
 
 use crate::args::{self, Refusal, Surroundings as _};
+use crate::cores::divide;
 use crate::host::Facts;
 use crate::host::figures::{bytes, count, counted};
 
@@ -89,8 +90,9 @@ impl World for Here {
     }
 }
 
-/// Reads the plan at `file`, or from standard input (`-`).
-pub fn read(file: &Path) -> Result<PlanFile, Refusal> {
+/// Reads the plan at `file`, or from standard input (`-`), and puts what was given beside it in its place; with what was
+/// replaced, in words.
+pub fn read(file: &Path, overrides: &Overrides) -> Result<(PlanFile, Vec<String>), Refusal> {
     let wrong = |message: String, exit_code| Refusal { message, exit_code };
     let bytes = if file == Path::new("-") { whole(io::stdin().lock()) } else { contents(file) };
     let bytes = bytes.map_err(|reason| {
@@ -101,29 +103,45 @@ pub fn read(file: &Path) -> Result<PlanFile, Refusal> {
             ExitCode::Usage,
         )
     })?;
-    PlanFile::parse(&name_of(file), &bytes, &Here::of(file)).map_err(|error| {
-        let code = if error.is_refusal() { ExitCode::Refused } else { ExitCode::Usage };
-        wrong(error.to_string(), code)
-    })
+    let lasting = |lasting_ns| {
+        PlanFile::parse_lasting(&name_of(file), &bytes, &Here::of(file), lasting_ns).map_err(|error| {
+            let code = if error.is_refusal() { ExitCode::Refused } else { ExitCode::Usage };
+            wrong(error.to_string(), code)
+        })
+    };
+    let written = lasting(None)?;
+    let mut plan = match overrides.draft.duration_ns.filter(|ns| *ns > 0) {
+        None => written.clone(),
+        Some(ns) => lasting(Some(ns))?,
+    };
+    let replaced = plan.override_with(&written, overrides)?;
+    Ok((plan, replaced))
 }
 
 /// How messages call the plan at `file`.
-fn name_of(file: &Path) -> Cow<'_, str> {
+pub(crate) fn name_of(file: &Path) -> Cow<'_, str> {
     if file == Path::new("-") { "standard input".into() } else { file.to_string_lossy() }
 }
 
-/// Reads a plan file and explains it.
-pub fn explain(file: &Path, style: Style) -> Result<String, Refusal> {
-    let plan = read(file)?;
-    let cores = Facts::gather().cores.len();
-    Ok(page(&plan, &name_of(file), u32::try_from(cores).unwrap_or(1).max(1), style))
+/// Explains a plan file with what was given in place of parts of it.
+pub fn explain(run: &args::Run, from: &args::FromFile, style: Style) -> String {
+    let facts = Facts::gather();
+    let cores = divide(&run.plan.cores, &facts.cores, false).engine.len();
+    page(run, from, u32::try_from(cores).unwrap_or(1).max(1), style)
 }
 
 /// The page for people.
-pub fn page(plan: &PlanFile, file: &str, shards: u32, style: Style) -> String {
+fn page(run: &args::Run, from: &args::FromFile, shards: u32, style: Style) -> String {
+    let (plan, file) = (&from.file, from.name.as_str());
     let mut page = String::new();
-    let name = plan.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
+    let name = run.plan.run_id.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
     let _ = writeln!(page, "{}{name}: the plan is valid.\n", sanitized(file));
+    for replaced in &from.replaced {
+        let _ = writeln!(page, "given     {}", sanitized(replaced));
+    }
+    if !from.replaced.is_empty() {
+        page.push('\n');
+    }
     for target in &plan.targets {
         let _ = writeln!(page, "target    {:<16} {}", target.name, target.url);
     }
@@ -146,15 +164,15 @@ pub fn page(plan: &PlanFile, file: &str, shards: u32, style: Style) -> String {
     }
     let end = duration_text(total_ns);
     let _ = writeln!(page, "\n          0s{end:>width$}\n", width = 60);
-    totals(plan, shards, &mut page);
+    totals(run, plan, shards, &mut page);
     page
 }
 
 /// What the workloads come to together.
-fn totals(plan: &PlanFile, shards: u32, page: &mut String) {
+fn totals(run: &args::Run, plan: &PlanFile, shards: u32, page: &mut String) {
     let mut lasts = duration_text(plan.duration_ns());
-    if let Some(warmup_ns) = plan.options.warmup_ns.filter(|ns| *ns > 0) {
-        let _ = write!(lasts, ", and {} of warm-up in front", duration_text(warmup_ns));
+    if run.plan.warmup_ns > 0 {
+        let _ = write!(lasts, ", and {} of warm-up in front", duration_text(run.plan.warmup_ns));
     }
     let _ = writeln!(page, "lasts        {lasts}");
     let rate = plan.highest_rate();
@@ -182,8 +200,8 @@ fn totals(plan: &PlanFile, shards: u32, page: &mut String) {
     let _ = writeln!(page, "descriptors  at most {}", count(needs.descriptors));
     let over = counted(u64::from(shards), "core");
     let _ = writeln!(page, "memory       about {} on {over}, data files apart", bytes(needs.memory_bytes));
-    if !plan.thresholds.is_empty() {
-        let texts: Vec<String> = plan.thresholds.iter().map(|one| sanitized(&one.that)).collect();
+    if !run.thresholds.is_empty() {
+        let texts: Vec<String> = run.thresholds.iter().map(|one| sanitized(&one.text)).collect();
         let _ = writeln!(page, "thresholds   {}", texts.join(", "));
     }
 }

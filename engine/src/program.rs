@@ -6,7 +6,6 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
 
 use report::{Summary, merge, terminal_summary};
 use verdict::ExitCode;
@@ -32,7 +31,7 @@ fn execute(command: Command) -> ExitCode {
         Command::Run(run) => standalone::run(*run),
         Command::Target(alone) => target_alone(*alone),
         Command::Merge(asked) => merge_files(&asked),
-        Command::Check(file) => check_plan(&file),
+        Command::Check(run) => check_plan(&run),
         Command::Debug(asked) => debug_plan(&asked),
         Command::Schema(name) => print_schema(name.as_deref()),
         Command::Doctor { connections } => {
@@ -63,15 +62,11 @@ fn print(text: &str) -> Option<ExitCode> {
     }
 }
 
-/// Reads a plan file and explains it.
-fn check_plan(file: &Path) -> ExitCode {
-    match check::explain(file, style(Color::Auto, io::stdout().is_terminal())) {
-        Ok(text) => print(&text).unwrap_or(ExitCode::Passed),
-        Err(refusal) => {
-            tell(&format!("error: {refusal}\n"));
-            refusal.exit_code
-        }
-    }
+/// Explains a plan file.
+fn check_plan(run: &args::Run) -> ExitCode {
+    let style = style(Color::Auto, io::stdout().is_terminal());
+    let text = run.file.as_ref().map(|from| check::explain(run, from, style));
+    print(&text.unwrap_or_default()).unwrap_or(ExitCode::Passed)
 }
 
 /// Runs one iteration of what a plan file says and shows it.

@@ -147,7 +147,8 @@ fn carry_out(
         }
         Some(from) => prepare_from(&stage, from, count)?,
     };
-    thresholds.iter().try_for_each(|threshold| threshold.check_names(&prepared.names))?;
+    let judged = judged_here(from, thresholds, &prepared.names, &mut stage.notes)?;
+    let thresholds = judged.as_slice();
     // Whoever is refused hears that alone.
     announce(&stage, &mut progress);
     around.set_up(&mut prepared, &mut stage.notes)?;
@@ -205,6 +206,25 @@ fn carry_out(
         ));
     }
     Ok(conclude(&run, course, &story, thresholds, outputs, ndjson))
+}
+
+/// The thresholds that hold for what is run: all of them, but for those of a file whose names stand in workloads that are
+/// left out.
+fn judged_here(
+    from: Option<&FromFile>,
+    thresholds: &[verdict::Threshold],
+    names: &measure::Names,
+    notes: &mut Vec<String>,
+) -> Result<Vec<verdict::Threshold>, plan::PlanError> {
+    let of_the_file = from.filter(|from| from.is_part).map_or(0, |from| from.file.thresholds.len());
+    let (given, of_the_file) = thresholds.split_at(thresholds.len().saturating_sub(of_the_file));
+    given.iter().try_for_each(|threshold| threshold.check_names(names))?;
+    let (here, elsewhere): (Vec<_>, Vec<_>) =
+        of_the_file.iter().partition(|threshold| threshold.check_names(names).is_ok());
+    notes.extend(elsewhere.iter().map(|threshold| {
+        format!("threshold {} was not judged: what it names belongs to other workloads", threshold.text)
+    }));
+    Ok(given.iter().chain(here).cloned().collect())
 }
 
 /// The ways to all targets of a plan file, without the load.
@@ -322,6 +342,7 @@ fn set_up(mut plan: Plan, sizing: Option<Sizing>, from: Option<&FromFile>) -> Re
     let mut addresses = dialled.addresses;
     let mut ways = vec![dialled.routes.clone()];
     if let Some(from) = from {
+        notes.extend(from.replaced.iter().map(|replaced| format!("given beside the plan file: {replaced}")));
         ways.extend(dial_others(&plan, from, &mut notes, &mut addresses)?);
     }
     let mut derived = None;

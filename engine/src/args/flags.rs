@@ -49,13 +49,15 @@ Exit codes: 0 passed, 2 usage, 3 environment, 4 refused by a safety rail, 10 thr
 #[derive(Debug, Subcommand)]
 pub(super) enum SubCommand {
     /// Run a plan file, or what the flags say: engine run plan.yaml
+    #[command(override_usage = "engine run PLAN [FLAGS]\n       engine run [URL] --tps RATE [FLAGS]")]
     Run(Box<Flags>),
     /// Run the built-in HTTP target alone, with its truth log at /truth
     Target(Box<TargetFlags>),
     /// Merge summaries of several runs exactly
     Merge(MergeFlags),
     /// Read a plan file and explain it: its schedule drawn, totals, how long it takes, what it needs
-    Check(CheckFlags),
+    #[command(override_usage = "engine check PLAN [FLAGS OF A RUN]")]
+    Check(Box<Flags>),
     /// Run one iteration of each workload of a plan file, and show each exchange of it
     Debug(DebugFlags),
     /// Print the JSON Schema of a document
@@ -106,6 +108,10 @@ pub(super) struct Flags {
     /// Largest response body [default: 64MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Target")]
     pub(super) max_body: Option<String>,
+
+    /// This workload of the plan file alone
+    #[arg(long, value_name = "NAME", help_heading = "Plan file")]
+    pub(super) workload: Option<String>,
 
     /// Requests per second: 5000, 50k, 0.5, 100/s, 6k/m
     #[arg(long, visible_alias = "rate", value_name = "RATE", help_heading = "Load (open model)")]
@@ -350,14 +356,6 @@ pub(super) struct SchemaFlags {
     /// The document: summary, interval, plan, truth, control; without a name they are listed
     #[arg(value_name = "NAME")]
     pub(super) name: Option<String>,
-}
-
-/// The flags of `engine check`.
-#[derive(Debug, Args)]
-pub(super) struct CheckFlags {
-    /// The plan (openloop.plan/1, YAML or JSON), or - for standard input
-    #[arg(value_name = "PLAN")]
-    pub(super) file: std::path::PathBuf,
 }
 
 /// The flags of `engine debug`.

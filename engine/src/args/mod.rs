@@ -18,6 +18,7 @@ use verdict::Threshold;
 
 mod flags;
 mod others;
+mod plan_file;
 mod refusal;
 mod run;
 mod sources;
@@ -69,8 +70,8 @@ pub enum Command {
     Target(Box<TargetAlone>),
     /// Merge summaries.
     Merge(Merge),
-    /// Read a plan file and explain it; `-` is standard input.
-    Check(PathBuf),
+    /// Explain a plan file with what flags and variables say instead of it.
+    Check(Box<Run>),
     /// Run one iteration and show it.
     Debug(Box<Debug>),
     /// Print the schema with this name, or list the names.
@@ -125,10 +126,16 @@ pub enum Which {
 /// A plan that was read from a file.
 #[derive(Debug)]
 pub struct FromFile {
-    /// What it says.
+    /// What it says, with what flags and variables say instead.
     pub file: PlanFile,
+    /// How messages call it.
+    pub name: String,
     /// The folder from which its paths start.
     pub folder: PathBuf,
+    /// What flags and variables replaced, in words.
+    pub replaced: Vec<String>,
+    /// One of its workloads is run alone.
+    pub is_part: bool,
 }
 
 /// Where the results of a run go.
@@ -199,17 +206,23 @@ pub fn parse(
     match line.command {
         Some(SubCommand::Target(flags)) => others::target(&flags, surroundings),
         Some(SubCommand::Merge(flags)) => others::merge(flags, surroundings),
-        Some(SubCommand::Check(flags)) => Ok(Command::Check(flags.file)),
+        Some(SubCommand::Check(flags)) => {
+            let Some(file) = flags.positional_url.as_deref().map(PathBuf::from) else {
+                return Err(Refusal::usage("check: there is no plan file", "engine check plan.yaml"));
+            };
+            let run = plan_file::from_file(*flags, &file, surroundings)?;
+            Ok(Command::Check(Box::new(run)))
+        }
         Some(SubCommand::Debug(flags)) => others::debug(flags, surroundings),
         Some(SubCommand::Schema(flags)) => Ok(Command::Schema(flags.name)),
         Some(SubCommand::Doctor(flags)) => others::doctor(&flags),
         Some(SubCommand::Run(flags)) => {
-            let file = flags.positional_url.as_deref().filter(|text| run::is_plan_file(text));
+            let file = flags.positional_url.as_deref().filter(|text| plan_file::is_plan_file(text));
             let run = match file.map(PathBuf::from) {
-                Some(file) => Some(run::from_file(*flags, &file, surroundings)?),
+                Some(file) => Some(plan_file::from_file(*flags, &file, surroundings)?),
                 None => run::build(*flags, surroundings)?,
             };
-            run.map(|run| Command::Run(Box::new(run))).ok_or_else(run::no_load)
+            run.map(|run| Command::Run(Box::new(run))).ok_or_else(run::nothing_to_run)
         }
         None => {
             let bare = arguments.len() <= 1;

@@ -9,7 +9,8 @@ use verdict::Threshold;
 
 use super::flags::{DebugFlags, DoctorFlags, Flags, MergeFlags, TargetFlags};
 use super::{
-    Color, Command, Debug, Refusal, Sink, Surroundings, Which, color, environment_color, file, run, sink,
+    Color, Command, Debug, Refusal, Sink, Surroundings, Which, color, environment_color, file, plan_file,
+    run, sink,
 };
 
 /// The built-in target, run alone.
@@ -38,7 +39,7 @@ pub struct Merge {
 
 pub(super) fn debug(flags: DebugFlags, surroundings: &dyn Surroundings) -> Result<Command, Refusal> {
     let of_run = Flags { i_own: flags.i_own, ..Flags::default() };
-    let run = run::from_file(of_run, &flags.file, surroundings)?;
+    let run = plan_file::from_file(of_run, &flags.file, surroundings)?;
     let Some(from) = &run.file else { return Err(run::no_load()) };
     let find = |flag: &str, name: &str, names: Vec<&str>| {
         names.iter().position(|known| *known == name).ok_or_else(|| {

@@ -1,27 +1,33 @@
 //! From the flags and variables of a run to its plan and outputs.
 
-use std::path::Path;
+use std::cell::RefCell;
 
-use clock::NANOS_PER_SECOND;
-use plan::document::PlanFile;
+use plan::document::Overrides;
 use plan::{
     Bandwidth, Body, CatchUp, ConnectTo, Cores, Dns, Draft, Header, Host, IoChoice, MaxLag, Method, Pacing,
     Pattern, Place, PlanError, ProcessKind, Rails, RunId, Share, Sizing, StatusSet, Tag, TlsVersion,
     UnixSocket, Url, parse_count, parse_duration, parse_rate, parse_size, parse_sources, parse_stages,
     quoted,
 };
-use verdict::{Scope, Terms, Threshold};
+use verdict::Threshold;
 
 use super::flags::Flags;
 use super::sources::{Source, Sources, source};
-use super::{FromFile, Outputs, Refusal, Run, Sink, Surroundings, color, environment_color, file, sink};
+use super::{Outputs, Refusal, Run, Sink, Surroundings, color, environment_color, file, sink};
 
 /// Time between progress lines when nobody says: 10 s.
 const PROGRESS_EVERY_NS: u64 = 10_000_000_000;
 
 /// Reads a run; `None` when nothing says how much load there shall be.
 pub(super) fn build(mut flags: Flags, surroundings: &dyn Surroundings) -> Result<Option<Run>, Refusal> {
-    let (draft, outputs, thresholds) = read(&mut flags, surroundings)?;
+    let Asked { overrides, outputs, thresholds } = read(&mut flags, surroundings)?;
+    if overrides.workload.is_some() {
+        let what = "it picks a workload of a plan file, and there is none";
+        return Err(PlanError::new(what, "engine run plan.yaml --workload NAME")
+            .at(overrides.place_given("--workload").unwrap_or(Place::Flag("--workload")))
+            .into());
+    }
+    let draft = overrides.draft;
     if draft.rate.is_none() && draft.stages.is_none() && draft.users.is_none() && draft.bandwidth.is_none() {
         return if draft.url.is_some() { Err(no_load()) } else { Ok(None) };
     }
@@ -31,11 +37,14 @@ pub(super) fn build(mut flags: Flags, surroundings: &dyn Surroundings) -> Result
 }
 
 /// What flags and variables say.
-fn read(
-    flags: &mut Flags,
-    surroundings: &dyn Surroundings,
-) -> Result<(Draft, Outputs, Vec<Threshold>), Refusal> {
-    let sources = Sources { surroundings };
+pub(super) struct Asked {
+    pub(super) overrides: Overrides,
+    pub(super) outputs: Outputs,
+    pub(super) thresholds: Vec<Threshold>,
+}
+
+pub(super) fn read(flags: &mut Flags, surroundings: &dyn Surroundings) -> Result<Asked, Refusal> {
+    let sources = Sources { surroundings, given: RefCell::default() };
     let mut draft = Draft::default();
     target(flags, &sources, &mut draft)?;
     load(flags, &sources, &mut draft)?;
@@ -46,130 +55,21 @@ fn read(
     let thresholds =
         sources.many(&flags.threshold, source!("--threshold", "ENGINE_THRESHOLD"), Threshold::parse)?;
     draft.thresholds = thresholds.iter().map(|threshold| threshold.text.clone()).collect();
-    Ok((draft, outputs, thresholds))
-}
-
-/// Whether the argument of `engine run` names a plan file and no URL.
-pub(super) fn is_plan_file(text: &str) -> bool {
-    let has = |end: &str| text.len() > end.len() && text.to_ascii_lowercase().ends_with(end);
-    text == "-" || (!text.contains("://") && [".yaml", ".yml", ".json"].into_iter().any(has))
-}
-
-/// Reads a run from a plan file. Flags and variables say where results go, and what the file says of the run as a whole
-/// holds where they say nothing.
-pub(super) fn from_file(
-    mut flags: Flags,
-    path: &Path,
-    surroundings: &dyn Surroundings,
-) -> Result<Run, Refusal> {
-    flags.positional_url = None;
-    let (mut draft, outputs, mut thresholds) = read(&mut flags, surroundings)?;
-    refuse_beside_a_file(&draft)?;
-    let file = crate::check::read(path)?;
-    for threshold in &file.thresholds {
-        let scope = match (&threshold.name, threshold.tags.first()) {
-            (Some(name), _) => Scope::Name(name.clone()),
-            (None, Some(tag)) => Scope::Tag { key: tag.name.clone(), value: tag.value.clone() },
-            (None, None) => Scope::Run,
-        };
-        let terms = Terms {
-            scope,
-            over_s: threshold.over_ns.map(|ns| ns.div_ceil(NANOS_PER_SECOND)),
-            grace_s: threshold.grace_ns.div_ceil(NANOS_PER_SECOND),
-            abort: threshold.abort,
-        };
-        let plain = terms == Terms::default();
-        let read =
-            if plain { Threshold::parse(&threshold.that) } else { Threshold::new(&threshold.that, terms) };
-        thresholds.push(read?);
-    }
-    draft.thresholds = thresholds.iter().map(|threshold| threshold.text.clone()).collect();
-    fill_in(&mut draft, &file);
-    let mut plan = draft.into_plan()?;
-    if let Some(first) = file.targets.first() {
-        plan.connections = first.connections.clone();
-        plan.tls = first.tls.clone();
-    }
-    let folder = path.parent().filter(|_| path != Path::new("-")).unwrap_or(Path::new("")).to_owned();
-    let file = Some(Box::new(FromFile { file, folder }));
-    Ok(Run { plan, sizing: None, file, thresholds, outputs })
-}
-
-/// What a file says itself, workload by workload and target by target, flags do not say once more.
-fn refuse_beside_a_file(draft: &Draft) -> Result<(), PlanError> {
-    let given = [
-        ("--tps", draft.rate.is_some()),
-        ("--stages", draft.stages.is_some()),
-        ("--users", draft.users.is_some()),
-        ("--gbit", draft.bandwidth.is_some()),
-        ("--pattern", draft.pattern.is_some()),
-        ("--process", draft.process.is_some()),
-        ("--duration", draft.duration_ns.is_some()),
-        ("--count", draft.count.is_some()),
-        ("--think", draft.think_ns.is_some()),
-        ("--spawn-rate", draft.spawn_rate.is_some()),
-        ("--url", draft.url.is_some()),
-        ("--method", draft.method.is_some()),
-        ("--header", !draft.headers.is_empty()),
-        ("--body", draft.body.is_some()),
-        ("--timeout", draft.timeout_ns.is_some()),
-        ("--connections", draft.connections.is_some()),
-        ("--connect-to", !draft.connect_to.is_empty()),
-        ("--unix-socket", draft.unix_socket.is_some()),
-        ("--source", draft.sources.is_some()),
-        ("--insecure", draft.insecure),
-        ("--cacert", draft.ca_pem.is_some()),
-        ("--cert", draft.cert_pem.is_some()),
-    ];
-    match given.into_iter().find(|(_, is_given)| *is_given) {
-        None => Ok(()),
-        Some((flag, _)) => {
-            let what = "a plan file says this itself, for each of its workloads and targets";
-            let fix = "in the file, with ${NAME:-default} for what changes from run to run";
-            Err(PlanError::new(what, fix).at(Place::Flag(flag)))
-        }
-    }
-}
-
-/// What a file says of the run as a whole, where flags and variables say nothing.
-fn fill_in(draft: &mut Draft, file: &PlanFile) {
-    let options = &file.options;
-    draft.url = file.targets.first().map(|target| target.url.clone());
-    let highest = file.highest_rate();
-    if highest > plan::Rate::ZERO {
-        draft.rate = Some(highest);
-    } else {
-        draft.users = u32::try_from(file.most_users().max(1)).ok();
-    }
-    draft.duration_ns = Some(file.duration_ns());
-    draft.run_id = draft.run_id.take().or_else(|| file.name.clone());
-    let own = |tag: &&Tag| !draft.tags.iter().any(|given| given.name == tag.name);
-    let more: Vec<Tag> = file.tags.iter().filter(own).cloned().collect();
-    draft.tags.extend(more);
-    draft.warmup_ns = draft.warmup_ns.or(options.warmup_ns);
-    draft.grace_ns = draft.grace_ns.or(options.grace_ns);
-    if highest > plan::Rate::ZERO {
-        draft.catch_up = draft.catch_up.or(options.catch_up);
-    }
-    if draft.cores == Cores::default() {
-        draft.cores = options.cores.clone().unwrap_or_default();
-    }
-    if draft.io == IoChoice::default() {
-        draft.io = options.io.unwrap_or_default();
-    }
-    if draft.pacing == Pacing::default() {
-        draft.pacing = options.pacing.unwrap_or_default();
-    }
-    if draft.max_lag == MaxLag::default() {
-        draft.max_lag = options.max_lag.unwrap_or_default();
-    }
-    draft.rails.own_hosts.extend(options.own_hosts.iter().cloned());
-    draft.rails.rate_guard = draft.rails.rate_guard.or(options.rate_guard);
+    let workload = sources.text(flags.workload.take(), source!("--workload", "ENGINE_WORKLOAD"))?;
+    let overrides =
+        Overrides { workload: workload.map(|(name, _)| name), draft, given: sources.given.into_inner() };
+    Ok(Asked { overrides, outputs, thresholds })
 }
 
 /// What is said when nothing says how much load there shall be.
 pub(super) fn no_load() -> Refusal {
     Draft::default().into_plan().expect_err("an empty draft has no load").into()
+}
+
+/// What is said to `engine run` with nothing to run.
+pub(super) fn nothing_to_run() -> Refusal {
+    let fix = "engine run plan.yaml (a plan file: .yaml, .yml or .json), or the flags of one: --tps 1000, --users 10";
+    Refusal::usage("run: nothing says what to run: there is no plan file, and no rate", fix)
 }
 
 /// Whom to load, with what request.

@@ -2,6 +2,9 @@
 //!
 //! Invariant: the first source that is set decides, and an error names it.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use plan::{Place, PlanError};
 
 use super::Surroundings;
@@ -15,10 +18,13 @@ pub(super) struct Source {
     pub(super) variables: &'static [&'static str],
 }
 
-/// The environment, perhaps silenced for a flag that the command line makes meaningless.
-#[derive(Copy, Clone)]
+/// Where each flag's value stood, and its text.
+pub(super) type Given = BTreeMap<&'static str, (Place, String)>;
+
+/// The environment, and what was found there and on the command line.
 pub(super) struct Sources<'a> {
     pub(super) surroundings: &'a dyn Surroundings,
+    pub(super) given: RefCell<Given>,
 }
 
 impl Sources<'_> {
@@ -29,7 +35,9 @@ impl Sources<'_> {
         source: Source,
     ) -> Result<Option<(String, Place)>, PlanError> {
         if let Some(text) = given {
-            return Ok(Some((text, Place::Flag(source.flag))));
+            let place = Place::Flag(source.flag);
+            self.note(source.flag, place, &text);
+            return Ok(Some((text, place)));
         }
         for &name in source.variables {
             if let Some(value) = self.surroundings.variable(name) {
@@ -37,10 +45,15 @@ impl Sources<'_> {
                 let text = value.into_string().map_err(|_| {
                     PlanError::new("the value is not UTF-8 text (not shown)", "UTF-8 text").at(place)
                 })?;
+                self.note(source.flag, place, &text);
                 return Ok(Some((text, place)));
             }
         }
         Ok(None)
+    }
+
+    fn note(&self, flag: &'static str, place: Place, text: &str) {
+        self.given.borrow_mut().insert(flag, (place, text.to_owned()));
     }
 
     /// The value of a flag that is given once.
@@ -63,6 +76,7 @@ impl Sources<'_> {
     ) -> Result<Vec<T>, PlanError> {
         if !given.is_empty() {
             let place = Place::Flag(source.flag);
+            self.note(source.flag, place, &given.join(", "));
             return given.iter().map(|text| parse(text).map_err(|error| error.at(place))).collect();
         }
         let Some((text, place)) = self.text(None, source)? else { return Ok(Vec::new()) };
@@ -78,6 +92,7 @@ impl Sources<'_> {
     /// Whether a switch is on.
     pub(super) fn switch(&self, given: bool, source: Source) -> Result<bool, PlanError> {
         if given {
+            self.note(source.flag, Place::Flag(source.flag), "");
             return Ok(true);
         }
         Ok(self.one(None, source, plan::parse_switch)?.unwrap_or(false))

@@ -288,6 +288,9 @@ const WRONG: &[(&str, &str)] = &[
     ("http://a/ --url http://b/ --tps 1", "--url: the URL is given twice"),
     ("tagret --tps 1", "\"tagret\" is neither a URL nor a command →"),
     ("http://h/", "nothing says how much load: there is no rate → --tps 1000"),
+    ("run", "run: nothing says what to run: there is no plan file, and no rate → engine run plan.yaml"),
+    ("check", "check: there is no plan file → engine check plan.yaml"),
+    ("--tps 1 --workload browse", "--workload: it picks a workload of a plan file, and there is none"),
     ("http://h/ -d 5s", "there is no rate"),
     ("-d 5s", "there is no rate"),
     // The request.

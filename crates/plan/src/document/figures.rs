@@ -2,6 +2,7 @@
 //!
 //! What it is: arithmetic for `engine check` and for the rails. What it is not: a look at the host.
 
+use std::cmp::Reverse;
 use std::num::NonZeroU32;
 
 use schedule::{Profile, Rate};
@@ -23,6 +24,11 @@ impl PlanFile {
     /// Between two corners of any profile the sum is a straight line: its highest point is a corner, seen from the
     /// left or from the right.
     pub fn highest_rate(&self) -> Rate {
+        self.highest_rate_and_when().0
+    }
+
+    /// That rate, and the first instant at which it is reached.
+    pub(super) fn highest_rate_and_when(&self) -> (Rate, u64) {
         let open: Vec<(u64, &Profile)> = self.open().collect();
         let mut corners: Vec<u64> = Vec::new();
         for (start_ns, profile) in &open {
@@ -43,21 +49,29 @@ impl PlanFile {
             rates.fold(0_u64, u64::saturating_add)
         };
         // The nanosecond before a corner stands for its left side: what a line rises by in it is rounded away.
-        let highest = corners.iter().flat_map(|at_ns| [sum(*at_ns), sum(at_ns.saturating_sub(1))]).max();
-        Rate::from_micro(highest.unwrap_or(0))
+        let sides = corners.iter().flat_map(|at_ns| [at_ns.saturating_sub(1), *at_ns]);
+        let highest =
+            sides.map(|at_ns| (sum(at_ns), at_ns)).max_by_key(|(sum, at_ns)| (*sum, Reverse(*at_ns)));
+        let (micro, at_ns) = highest.unwrap_or((0, 0));
+        (Rate::from_micro(micro), at_ns)
     }
 
     /// The most users that the closed workloads have together at one time, at most.
     pub fn most_users(&self) -> u64 {
+        self.most_users_and_when().0
+    }
+
+    /// That number, and an instant at which it is reached.
+    pub(super) fn most_users_and_when(&self) -> (u64, u64) {
         let closed = self.workloads.iter().filter(|workload| workload.load.most_users() > 0);
         let spans: Vec<(u64, u64, u64)> = closed
             .map(|workload| (workload.start_ns, workload.end_ns(), u64::from(workload.load.most_users())))
             .collect();
         let at = |at_ns: u64| {
             let there = spans.iter().filter(|(start_ns, end_ns, _)| (*start_ns..*end_ns).contains(&at_ns));
-            there.map(|(.., users)| users).sum()
+            there.map(|(.., users)| users).sum::<u64>()
         };
-        spans.iter().map(|(start_ns, ..)| at(*start_ns)).max().unwrap_or(0)
+        spans.iter().map(|(start_ns, ..)| (at(*start_ns), *start_ns)).max().unwrap_or((0, 0))
     }
 
     /// How many arrivals the open workloads have together: exactly where they are evenly spaced, on average where

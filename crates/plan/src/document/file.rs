@@ -11,6 +11,7 @@ use super::limits::{PlanLimits, limits};
 use super::options::{Options, options};
 use super::origins::Origins;
 use super::problem::{FileError, Problems};
+use super::profile::Lasting;
 use super::requests::{Defaults, defaults};
 use super::scenarios::{Reader, scenarios};
 use super::secret::Secret;
@@ -20,7 +21,7 @@ use super::targets::{Target, targets};
 use super::thresholds::{PlanThreshold, thresholds};
 use super::tree::{Node, Value, read};
 use super::workloads::{Workload, workloads};
-use crate::{PlanError, Rails, RunId, Tag, quoted};
+use crate::{DEFAULT_DURATION_NS, PlanError, Rails, RunId, Tag, quoted};
 
 /// The keys of a plan.
 pub(crate) const PLAN_KEYS: [&str; 16] = [
@@ -78,6 +79,17 @@ pub struct PlanFile {
 impl PlanFile {
     /// Reads a plan file; `name` is what messages call it.
     pub fn parse(name: &str, bytes: &[u8], world: &dyn World) -> Result<Self, FileError> {
+        Self::parse_lasting(name, bytes, world, None)
+    }
+
+    /// Reads a plan file, each workload of which lasts as long as is said here, if it is: what says `for` gets another one,
+    /// and what says how long its parts take is stretched, or drawn together.
+    pub fn parse_lasting(
+        name: &str,
+        bytes: &[u8],
+        world: &dyn World,
+        lasting_ns: Option<u64>,
+    ) -> Result<Self, FileError> {
         let mut problems = Problems::default();
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
@@ -93,7 +105,7 @@ impl PlanFile {
         let plan = read(text, &mut problems).and_then(|mut root| {
             let confidential = variables_of_secrets(&root);
             substitute(&mut root, &confidential, world, &mut problems);
-            Self::build(&root, world, &mut problems)
+            Self::build(&root, world, lasting_ns, &mut problems)
         });
         match plan {
             Some(plan) if problems.is_empty() => Ok(plan),
@@ -101,7 +113,12 @@ impl PlanFile {
         }
     }
 
-    fn build(root: &Node, world: &dyn World, problems: &mut Problems) -> Option<Self> {
+    fn build(
+        root: &Node,
+        world: &dyn World,
+        lasting_ns: Option<u64>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         check_schema(root, problems)?;
         let fields = Fields::of(root, "a plan", &PLAN_KEYS, problems)?;
         let mut plan = Self {
@@ -128,7 +145,7 @@ impl PlanFile {
         };
         let mut origins = Origins::default();
         let before = problems.count();
-        plan.read_scenarios(&fields, &mut origins, world, problems);
+        plan.read_scenarios(&fields, &mut origins, world, lasting_ns, problems);
         // What could not be read would be missed a second time.
         if problems.count() == before {
             plan.validate(&fields, &origins, problems);
@@ -142,6 +159,7 @@ impl PlanFile {
         fields: &Fields<'_>,
         origins: &mut Origins,
         world: &dyn World,
+        lasting_ns: Option<u64>,
         problems: &mut Problems,
     ) {
         let nothing = Defaults::default();
@@ -162,7 +180,11 @@ impl PlanFile {
             let mut reader = Reader::new(origins, &defaults, world, problems);
             of_workload(name, fields, &mut all, &mut reader)
         };
-        self.workloads = workloads(node, &self.options, self.seed, &mut scenario, problems);
+        let lasting = Lasting {
+            default_ns: self.options.duration_ns.unwrap_or(DEFAULT_DURATION_NS),
+            instead_ns: lasting_ns,
+        };
+        self.workloads = workloads(node, lasting, self.seed, &mut scenario, problems);
         self.scenarios = all;
     }
 

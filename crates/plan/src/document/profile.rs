@@ -11,6 +11,7 @@ use schedule::{Phase, Process, Profile, Rate};
 
 use super::fields::{Fields, list, parsed, whole};
 use super::problem::Problems;
+use super::scale;
 use super::source::Span;
 use super::tree::{Node, Value};
 use crate::{DEFAULT_SEED, LONGEST_DURATION_NS, ProcessKind, parse_duration, parse_rate, parse_stages};
@@ -130,10 +131,19 @@ impl WorkloadLoad {
     }
 }
 
-/// Reads the load of a workload; `lasting_ns` is how long it lasts where it does not say so itself.
+/// How long workloads last.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Lasting {
+    /// Where they do not say so themselves.
+    pub(crate) default_ns: u64,
+    /// Whatever they say.
+    pub(crate) instead_ns: Option<u64>,
+}
+
+/// Reads the load of a workload.
 pub(crate) fn load(
     fields: &Fields<'_>,
-    lasting_ns: u64,
+    lasting: Lasting,
     seed: Option<u64>,
     problems: &mut Problems,
 ) -> Option<WorkloadLoad> {
@@ -162,11 +172,16 @@ pub(crate) fn load(
     if problems.count() > before {
         return None;
     }
-    let for_ns = fields.parse("for", problems, lasting).unwrap_or(lasting_ns);
+    let for_ns = fields.parse("for", problems, self::lasting).unwrap_or(lasting.default_ns);
+    let for_ns = lasting.instead_ns.unwrap_or(for_ns);
     if closed {
-        return closed_load(fields, name, node, for_ns, problems);
+        let mut load = closed_load(fields, name, node, for_ns, problems)?;
+        if let (WorkloadLoad::Closed { stages, .. }, Some(instead_ns)) = (&mut load, lasting.instead_ns) {
+            scale::user_stages(stages, instead_ns);
+        }
+        return Some(load);
     }
-    let phases = match name {
+    let mut phases = match name {
         "tps" => {
             let rate = parsed(node, problems, positive_rate)?;
             vec![Phase { duration_ns: for_ns, from: rate, to: rate }]
@@ -175,8 +190,11 @@ pub(crate) fn load(
         "steps" => steps(node, problems)?,
         "spike" => spike(node, for_ns, problems)?,
         "sine" => sine(node, for_ns, problems)?,
-        _ => ramp(node, problems)?,
+        _ => ramp(node, lasting.instead_ns, problems)?,
     };
+    if let Some(instead_ns) = lasting.instead_ns {
+        scale::phases(&mut phases, instead_ns);
+    }
     let profile = Profile::new(phases)
         .map_err(|error| {
             problems.add(node.span, format!("this load is not possible: {error}"), "lower rates, or shorter");
@@ -502,13 +520,14 @@ fn sine_at(mean: Rate, amplitude: Rate, index: u64) -> Rate {
 }
 
 /// So many arrivals, evenly over a time.
-fn ramp(node: &Node, problems: &mut Problems) -> Option<Vec<Phase>> {
+fn ramp(node: &Node, instead_ns: Option<u64>, problems: &mut Problems) -> Option<Vec<Phase>> {
     const EXAMPLE: &str = "e.g. ramp: {arrivals: 1000, over: 10s}";
     let fields = Fields::of(node, "a ramp", &RAMP_KEYS, problems)?;
     let arrivals =
         fields.need("arrivals", EXAMPLE, problems).and_then(|node| parsed(node, problems, whole(1)));
     let over = fields.need("over", EXAMPLE, problems).and_then(|node| parsed(node, problems, lasting));
     let (arrivals, over_ns) = (arrivals?, over?);
+    let over_ns = instead_ns.unwrap_or(over_ns);
     // Rounded down, so that the arrival after the last one is due at the end at the earliest.
     let micro = u128::from(arrivals) * 1_000_000_000_000_000 / u128::from(over_ns);
     let rate = u64::try_from(micro)

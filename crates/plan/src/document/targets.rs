@@ -129,7 +129,7 @@ fn finish(draft: Draft, span: Span, at: impl Fn(&str) -> Span, problems: &mut Pr
 }
 
 /// A URL that steps' paths are put behind: it has no query.
-fn base_url(text: &str) -> Result<Url, PlanError> {
+pub(crate) fn base_url(text: &str) -> Result<Url, PlanError> {
     let url = Url::parse(text).map_err(|error| {
         // The flags' remedy is a flag.
         if text.contains('@') && error.what.contains("user name or password") {

@@ -1,12 +1,11 @@
 //! `workloads:` — what load there is, side by side and one after the other.
 
 use super::fields::{Fields, named, parsed};
-use super::options::Options;
 use super::problem::Problems;
-use super::profile::{LOAD_KEYS, WorkloadLoad, load};
+use super::profile::{LOAD_KEYS, Lasting, WorkloadLoad, load};
 use super::source::Span;
 use super::tree::{Node, Value};
-use crate::{DEFAULT_DURATION_NS, LONGEST_DURATION_NS, parse_duration};
+use crate::{LONGEST_DURATION_NS, parse_duration};
 
 /// The keys of a workload beside those of its load.
 const OWN_KEYS: [&str; 8] =
@@ -54,7 +53,7 @@ struct Pending<'a> {
 /// Reads the workloads, in the order of the file. `scenario` finds or reads the scenario of each.
 pub(crate) fn workloads<'a>(
     node: &'a Node,
-    options: &Options,
+    lasting: Lasting,
     seed: Option<u64>,
     scenario: &mut dyn FnMut(&str, &Fields<'_>, &mut Problems) -> Option<usize>,
     problems: &mut Problems,
@@ -77,8 +76,7 @@ pub(crate) fn workloads<'a>(
             pending.push(Pending { workload: None, name: &key.text, after: None });
             continue;
         }
-        let lasting_ns = options.duration_ns.unwrap_or(DEFAULT_DURATION_NS);
-        let load = load(&fields, lasting_ns, seed, problems);
+        let load = load(&fields, lasting, seed, problems);
         if let Some(WorkloadLoad::Open { profile, .. }) = &load {
             phases += profile.phases().len();
         }

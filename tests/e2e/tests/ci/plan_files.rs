@@ -1,8 +1,11 @@
 //! Plan files at the command line: explained, or refused with their place.
 
-use e2e::Engine;
+use std::collections::BTreeMap;
+
+use e2e::document::items;
 use e2e::engine::write;
 use e2e::machine::among_others;
+use e2e::{Engine, Target, count};
 
 const PLAN: &str = "\
 schema: openloop.plan/1
@@ -101,4 +104,83 @@ fn wrong_plans_end_with_2_and_point_into_the_file() {
     let guarded = guarded.replace("{{users.name}}", "x").replace("{file: secret.txt}", "{env: PATH}");
     write(&path, guarded);
     Engine::new("check").arg(&path).run().expect(4);
+}
+
+/// Two workloads with arrivals and one with users.
+const MIX: &str = "\
+schema: openloop.plan/1
+seed: 3
+targets: {shop: \"${BASE_URL}\"}
+workloads:
+  browse: {tps: 150, for: 20s, request: /a}
+  buy: {tps: 50, for: 20s, request: /b}
+  people: {users: 4, for: 20s, scenario: [{get: /c}, {think: 100ms}]}
+thresholds: [{name: GET /b, that: \"error_rate<1%\"}]
+";
+
+/// Sent requests by name.
+fn sent(summary: &serde_json::Value) -> BTreeMap<String, u64> {
+    let names = summary["names"].as_object().expect("the names").iter();
+    names.map(|(name, counted)| (name.clone(), count(counted, "/sent"))).collect()
+}
+
+#[test]
+fn flags_win_over_variables_and_variables_over_the_plan() {
+    let _hold = among_others();
+    let target = Target::start("");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("plan.yaml");
+    write(&path, MIX);
+    let engine = |command: &str| {
+        Engine::new(command)
+            .arg(&path)
+            .args("--tps 100 -c 8 --cores 1")
+            .variable("BASE_URL", &target.url())
+            .variable("ENGINE_TPS", "7")
+            .variable("DURATION", "2s")
+    };
+    let check = engine("check").run().expect(0);
+    for words in [
+        "given     --tps 100: browse 75/s for 150/s, buy 25/s for 50/s",
+        "given     DURATION=2s in place of browse 20s, buy 20s, people 20s",
+        "given     --connections 8",
+        "lasts        2s",
+        "200 iterations, at most 100/s together",
+        "connections  at most 8",
+    ] {
+        assert!(check.stdout.contains(words), "{words}: {}", check.told());
+    }
+    let outcome = engine("run").args("--max-lag 1h").json().run().expect(0);
+    let seen = sent(outcome.summary());
+    assert_eq!((seen["GET /a"], seen["GET /b"]), (150, 50), "{}", outcome.told());
+    assert!((60..=88).contains(&seen["GET /c"]), "{seen:?}");
+    let notes = items(outcome.summary(), "/environment/notes");
+    let given = "given beside the plan file: --tps 100: browse 75/s for 150/s, buy 25/s for 50/s";
+    assert!(notes.iter().any(|note| note == given), "{}", outcome.told());
+    assert_eq!(target.stop()["requests"], seen.values().sum::<u64>());
+}
+
+#[test]
+fn one_workload_of_a_plan_is_run_alone() {
+    let _hold = among_others();
+    let target = Target::start("");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("plan.yaml");
+    write(&path, MIX);
+    let engine =
+        |line: &str| Engine::patient("run").arg(&path).args(line).variable("BASE_URL", &target.url());
+    let outcome = engine("--workload people -u 2 -n 11").run().expect(0);
+    assert_eq!(sent(outcome.summary()), BTreeMap::from([("GET /c".to_owned(), 11)]));
+    assert!(outcome.stdout.contains("was not judged"), "{}", outcome.told());
+    for (line, said) in [
+        ("--workload nobody", "--workload: there is no workload \"nobody\" → one of browse, buy, people"),
+        ("-n 5", "--count: the plan has several workloads"),
+        ("--header a:b", "--header: a plan file says this itself, for each of its requests"),
+        ("--gbit 1", "--gbit: how large an exchange of a plan file is only running it tells"),
+        ("--timeout 1s", "--timeout: a plan file says this itself"),
+    ] {
+        let refused = engine(line).run().expect(2);
+        assert!(refused.stderr.contains(said), "{}", refused.told());
+    }
+    assert_eq!(target.stop()["requests"], 11);
 }
