@@ -85,6 +85,12 @@ functions! {
     Random, "random", 2, 2;
     /// `pick(a, b, …)`: one of its arguments, each equally likely.
     Pick, "pick", 1, ARGUMENTS_MAX;
+    /// `normal(mean, deviation)`: a whole number of the normal law, from 0 to ten times its mean.
+    Normal, "normal", 2, 2;
+    /// `exponential(mean)`: a whole number of the exponential law, at most ten times its mean.
+    Exponential, "exponential", 1, 1;
+    /// `add(a, b)`: the sum of two whole numbers.
+    Add, "add", 2, 2;
     /// `timestamp()`: Unix time in seconds.
     Timestamp, "timestamp", 0, 0;
     /// `timestamp_ms()`: Unix time in milliseconds.
@@ -121,7 +127,7 @@ impl Function {
 
     /// Whether it gives another value at each call.
     pub const fn draws(self) -> bool {
-        matches!(self, Self::Uuid | Self::Random | Self::Pick)
+        matches!(self, Self::Uuid | Self::Random | Self::Pick | Self::Normal | Self::Exponential)
     }
 }
 
@@ -283,6 +289,9 @@ fn wrong_count(function: Function, count: usize, start: usize, length: usize) ->
         Function::Random => "random(1, 100)".to_owned(),
         Function::Pick => "pick(\"a\", \"b\")".to_owned(),
         Function::HmacSha256 => "hmac_sha256(secret.key, text)".to_owned(),
+        Function::Normal => "normal(1000, 200)".to_owned(),
+        Function::Exponential => "exponential(1000)".to_owned(),
+        Function::Add => "add(page, 1)".to_owned(),
         _ if most == 0 => name.to_owned(),
         _ => format!("{name}(text)"),
     };

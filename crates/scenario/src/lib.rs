@@ -56,10 +56,10 @@ pub use program::{CHECKS_MAX, Column, Needs, Program, Request, Target, TokenRequ
 pub use status::StatusSet;
 pub use syntax::{
     Assignment, Auth, Barrier, BodySource, Choice, Choose, Group, HeaderField, If, JsonNode, MultipartPart,
-    PartValue, Repeat, RequestStep, Scenario, Step, Think, While,
+    PartValue, Repeat, RequestStep, Scenario, Size, Step, Think, While,
 };
 pub use template::{Template, TemplatePart};
 pub use validate::{
     FeederNames, NESTING_MAX, REDIRECTS_MAX, ROUNDS_MAX, STEPS_MAX, Scope, VARIABLES_MAX, validate, variables,
 };
-pub use value::{Failure, Values};
+pub use value::{Failure, MADE_BYTES_MAX, Values};

@@ -249,6 +249,34 @@ pub enum BodySource {
     File(String, Origin),
     /// Parts of `multipart/form-data`.
     Multipart(Vec<MultipartPart>),
+    /// So many made-up bytes, which nobody can compress.
+    Bytes(Size),
+}
+
+/// How many bytes are made up. The exponential and the normal law are cut off at ten times their mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// What a text comes to: a whole number.
+    Given(Template),
+    /// Anything between two sizes, both included, each equally likely.
+    Uniform {
+        /// The smallest.
+        low: u64,
+        /// The largest.
+        high: u64,
+    },
+    /// The exponential law: many small ones, few large ones.
+    Exponential {
+        /// Its mean.
+        mean: u64,
+    },
+    /// The normal law; below zero it is zero.
+    Normal {
+        /// Its mean.
+        mean: u64,
+        /// Its standard deviation.
+        deviation: u64,
+    },
 }
 
 /// A JSON value in which texts may be templates.

@@ -41,6 +41,9 @@ pub trait Values {
     fn token(&self, index: u16) -> Option<&[u8]>;
 }
 
+/// Most bytes of a body that are made up: 1 GiB.
+pub const MADE_BYTES_MAX: u64 = 1 << 30;
+
 /// A compiled value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
@@ -54,6 +57,17 @@ pub(crate) enum Value {
     Call(Function, Box<[Self]>),
     /// One behind the other.
     Concat(Box<[Self]>),
+    /// Made-up bytes, so many.
+    Made(Amount),
+}
+
+/// How many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Amount {
+    Given(Box<Value>),
+    Uniform { low: u64, high: u64 },
+    Exponential { mean: u64 },
+    Normal { mean: u64, deviation: u64 },
 }
 
 impl Value {
@@ -88,6 +102,7 @@ impl Filler<'_> {
             Value::Token(index) => self.values.token(*index),
             Value::Call(function, arguments) => return self.call(*function, arguments, out),
             Value::Concat(values) => return values.iter().try_for_each(|value| self.push(value, out)),
+            Value::Made(amount) => return self.make(amount, out),
         };
         out.extend_from_slice(found.ok_or(Failure::Unset)?);
         Ok(())
@@ -100,6 +115,25 @@ impl Filler<'_> {
         let number = std::str::from_utf8(out[start..].trim_ascii()).ok().and_then(|text| text.parse().ok());
         out.truncate(start);
         number.ok_or(Failure::Number)
+    }
+
+    /// The value as a whole number of things.
+    fn count(&mut self, value: &Value, out: &mut Vec<u8>) -> Result<u64, Failure> {
+        u64::try_from(self.number(value, out)?).map_err(|_| Failure::Number)
+    }
+
+    fn make(&mut self, amount: &Amount, out: &mut Vec<u8>) -> Result<(), Failure> {
+        let count = match amount {
+            Amount::Given(value) => self.count(value, out)?,
+            Amount::Uniform { low, high } => self.draws.uniform(*low, *high),
+            Amount::Exponential { mean } => self.draws.exponential(*mean),
+            Amount::Normal { mean, deviation } => self.draws.normal(*mean, *deviation),
+        };
+        let count = usize::try_from(count).ok().filter(|_| count <= MADE_BYTES_MAX).ok_or(Failure::Number)?;
+        let start = out.len();
+        out.resize(start + count, 0);
+        self.draws.fill(&mut out[start..]);
+        Ok(())
     }
 
     fn call(&mut self, function: Function, arguments: &[Value], out: &mut Vec<u8>) -> Result<(), Failure> {
@@ -116,6 +150,18 @@ impl Filler<'_> {
                     return Err(Failure::Number);
                 }
                 encode::push_signed(self.draws.between(low, high), out);
+            }
+            Function::Normal => {
+                let (mean, deviation) = (self.count(&arguments[0], out)?, self.count(&arguments[1], out)?);
+                encode::push_number(self.draws.normal(mean, deviation), out);
+            }
+            Function::Exponential => {
+                let mean = self.count(&arguments[0], out)?;
+                encode::push_number(self.draws.exponential(mean), out);
+            }
+            Function::Add => {
+                let (left, right) = (self.number(&arguments[0], out)?, self.number(&arguments[1], out)?);
+                encode::push_signed(left.checked_add(right).ok_or(Failure::Number)?, out);
             }
             Function::Pick => {
                 let chosen = self.draws.below(arguments.len() as u64);

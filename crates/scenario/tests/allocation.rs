@@ -51,7 +51,7 @@ mod harness;
 mod iterations {
     use scenario::{
         Auth, BodySource, Check, Extraction, Iteration, JsonNode, JsonPath, Key, Next, Origin, Outcome,
-        Pattern, Program, RegexSubject, Repeat, Source, Step, Subject, Test, Then, Think, Workspace,
+        Pattern, Program, RegexSubject, Repeat, Size, Source, Step, Subject, Test, Then, Think, Workspace,
     };
 
     use crate::ALLOCATIONS;
@@ -104,7 +104,18 @@ mod iterations {
                 service: template("s3"),
             });
         });
-        compile(vec![login, signed, set("token", "{{token}}{{upper(token)}}"), Step::Repeat(rounds)])
+        let uploaded = request(|request| {
+            request.method = "PUT".into();
+            request.url = template("/{{add(iteration, 1)}}/{{normal(9, 2)}}/{{exponential(9)}}");
+            request.body = BodySource::Bytes(Size::Uniform { low: 0, high: 2_000 });
+        });
+        compile(vec![
+            login,
+            signed,
+            uploaded,
+            set("token", "{{token}}{{upper(token)}}"),
+            Step::Repeat(rounds),
+        ])
     }
 
     const HEAD: &str =
@@ -155,7 +166,7 @@ mod iterations {
         let mut out = Vec::with_capacity(4 << 10);
         let before = ALLOCATIONS.get();
         let requests = iterate(&program, &mut iteration, &mut out, &mut workspace, 0);
-        assert_eq!(requests, 6);
+        assert_eq!(requests, 7);
         assert!(ALLOCATIONS.get() > before, "the counter counts");
         for slot in 1..20 {
             iterate(&program, &mut iteration, &mut out, &mut workspace, slot);

@@ -4,10 +4,11 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What tests start for real. Debian's package, and the program by which its presence is known.
+/// What tests start for real. Debian's package, and the program, or the command line, by which its presence is known.
 const SERVERS: &[(&str, &str)] = &[
     ("nginx-light", "nginx"),
     ("python3", "python3"),
+    ("python3-venv", "python3 -m ensurepip --version"),
     ("openssl", "openssl"),
     ("valgrind", "valgrind"),
     ("iproute2", "ip"),
@@ -98,6 +99,11 @@ pub(crate) fn set_up(packages: &[(&str, &str)]) -> Result<(), String> {
 }
 
 fn is_present(program: &str) -> bool {
+    if let Some((program, words)) = program.split_once(' ') {
+        let run =
+            Command::new(program).args(words.split(' ')).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        return run.is_ok_and(|status| status.success());
+    }
     std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file())
     })

@@ -194,7 +194,7 @@ impl<I: Io> Shard<I> {
             stack.put_spare(buffer);
             self.flush(conn);
         } else {
-            self.iterations.buffers.push(buffer);
+            self.iterations.keep_buffer(buffer);
         }
     }
 

@@ -42,6 +42,10 @@ const PLACES_AT_START: usize = 1_024;
 const REQUEST_BYTES: usize = 512;
 const RESPONSE_BYTES: usize = 1_024;
 
+/// Memory of a request that is kept for later ones, at most: 1 MiB. What a larger body took goes back to the system, so that
+/// it is there once for each that is under way, and not for all that ever were.
+const KEPT_REQUEST_BYTES: usize = 1 << 20;
+
 /// Names one iteration of a shard.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct IterationId {
@@ -145,7 +149,7 @@ pub(super) struct Iterations {
     resting: BinaryHeap<Reverse<(Timestamp, IterationId)>>,
     at_barriers: Vec<AtBarrier>,
     /// Memory of requests that were written for one exchange.
-    pub(super) buffers: Vec<Vec<u8>>,
+    buffers: Vec<Vec<u8>>,
     /// Memory of responses that were read.
     pub(super) captures: Vec<Capture>,
     /// Bytes of a response that are kept, at most.
@@ -196,6 +200,15 @@ impl Iterations {
     /// How many are under way.
     pub(super) fn under_way(&self) -> usize {
         self.scenarios.iter().map(Scenario::busy).sum()
+    }
+
+    /// Keeps the memory of a request that has left.
+    pub(super) fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() > KEPT_REQUEST_BYTES {
+            buffer.clear();
+            buffer.shrink_to(REQUEST_BYTES);
+        }
+        self.buffers.push(buffer);
     }
 
     /// The place of a scenario's workload among those whose iterations are counted.

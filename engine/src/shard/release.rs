@@ -173,7 +173,9 @@ impl<I: Io> Shard<I> {
         match (&connection.stack, encrypted, bytes) {
             (_, Err(error), _) => self.break_off(conn, crate::conn::of_tls(error)),
             (Stack::Tls(_), Ok(()), bytes) => {
-                self.iterations.buffers.extend(bytes);
+                if let Some(bytes) = bytes {
+                    self.iterations.keep_buffer(bytes);
+                }
                 self.flush(conn);
             }
             (Stack::Plain, Ok(()), Some(bytes)) => {

@@ -17,6 +17,7 @@ pub mod machine;
 pub mod memory;
 pub mod namespaces;
 pub mod process;
+pub mod python;
 pub mod target;
 pub mod waiting;
 

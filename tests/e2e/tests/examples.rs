@@ -28,6 +28,7 @@ const EXAMPLES: &[&str] = &[
     "plans",
     "poisson.sh",
     "quickstart.sh",
+    "s3.yaml",
     "shares-and-merge.sh",
     "stages.sh",
     "tls-self-signed.sh",
@@ -183,33 +184,54 @@ fn control_socket() {
     assert!(left.printed.contains("\nsecond 2: "), "{}", left.printed);
 }
 
-/// The plans, and words of the page that explains each.
+/// The plans, wherever they lie, and words of the page that explains each. Those outside of `plans/` are run by tests of their own,
+/// beside what they load.
 const PLANS: &[(&str, &[&str])] = &[
-    ("constant-users.yaml", &["0s to 10m, 250 users", "connections  at most 250\n"]),
+    ("plans/constant-users.yaml", &["0s to 10m, 250 users", "connections  at most 250\n"]),
     (
-        "ramp-then-rate.yaml",
+        "plans/ramp-then-rate.yaml",
         &[
             "0s to 2m, 1,000 iterations of call",
             "2m to 12m, 60,000 iterations of call",
             "arrivals     61,000",
         ],
     ),
-    ("staged-users.yaml", &["0s to 14m, 3,000 users", "connections  at most 3,000\n"]),
+    ("plans/staged-users.yaml", &["0s to 14m, 3,000 users", "connections  at most 3,000\n"]),
+    ("s3.yaml", &["0s to 1m, about 600 iterations", "arrivals     4,020 iterations"]),
 ];
+
+/// Variables without which a plan of the examples has nothing to go by.
+const NEEDED: &[(&str, &str)] = &[("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+
+/// Every file of the examples that says of itself that it is a plan.
+fn plans() -> Vec<String> {
+    let folder = repository().join("examples");
+    let (mut folders, mut plans) = (vec![folder.clone()], Vec::new());
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).expect("the examples are there") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if fs::read_to_string(&path).is_ok_and(|text| text.contains("schema: openloop.plan/")) {
+                let name = path.strip_prefix(&folder).expect("it lies in the folder");
+                plans.push(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    plans.sort();
+    plans
+}
 
 #[test]
 fn plans_are_valid_and_mean_what_they_say() {
     let _hold = among_others();
-    let mut names: Vec<String> = fs::read_dir(example("plans"))
-        .expect("the plans are there")
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    assert_eq!(names, PLANS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    assert_eq!(plans(), PLANS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     let schema = Schema::of("plan");
     for (name, words) in PLANS {
-        let path = example("plans").join(name);
-        let page = Engine::new("check").arg(&path).run().expect(0);
+        let path = example(name);
+        let check = Engine::new("check").arg(&path);
+        let check = NEEDED.iter().fold(check, |check, (name, value)| check.variable(name, value));
+        let page = check.run().expect(0);
         for word in *words {
             assert!(page.stdout.contains(word), "{name} {word}: {}", page.told());
         }

@@ -11,6 +11,7 @@ mod data;
 mod fields;
 mod figures;
 mod file;
+mod laws;
 mod limits;
 mod options;
 mod origins;

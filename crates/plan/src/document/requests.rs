@@ -8,9 +8,10 @@ use scenario::{
 use super::checks::{checks, extractions};
 use super::data::choose;
 use super::fields::{Fields, list, mapping, parsed, scalar};
+use super::laws::think;
 use super::problem::Problems;
 use super::profile::lasting;
-use super::scenarios::{Reader, think};
+use super::scenarios::Reader;
 use super::targets::{file_name, unreadable};
 use super::tree::{Node, Scalar, Value};
 use crate::{Method, PlanError, quoted};
@@ -26,7 +27,7 @@ pub(crate) const METHODS: [(&str, &str); 7] = [
     ("options", "OPTIONS"),
 ];
 /// The keys of a request beside its method.
-pub(crate) const REQUEST_KEYS: [&str; 16] = [
+pub(crate) const REQUEST_KEYS: [&str; 17] = [
     "request",
     "name",
     "target",
@@ -37,6 +38,7 @@ pub(crate) const REQUEST_KEYS: [&str; 16] = [
     "form",
     "file",
     "multipart",
+    "bytes",
     "auth",
     "redirects",
     "timeout",
@@ -46,7 +48,7 @@ pub(crate) const REQUEST_KEYS: [&str; 16] = [
 ];
 pub(crate) const CHECK_KEY: &str = "check";
 pub(crate) const LONG_KEYS: [&str; 2] = ["method", "url"];
-pub(crate) const BODY_KEYS: [&str; 5] = ["body", "json", "form", "file", "multipart"];
+pub(crate) const BODY_KEYS: [&str; 6] = ["body", "json", "form", "file", "multipart", "bytes"];
 pub(crate) const PART_KEYS: [&str; 5] = ["name", "value", "file", "filename", "type"];
 pub(crate) const DEFAULTS_KEYS: [&str; 6] =
     ["target", "timeout", "headers", "redirects", "fail-status", "think"];
@@ -272,7 +274,7 @@ fn pairs(node: &Node, what: &str, reader: &mut Reader<'_>) -> Vec<(String, Templ
     pairs
 }
 
-/// The body: one of `body`, `json`, `form`, `file`, `multipart`, beside each other or below `body`.
+/// The body: one of `body`, `json`, `form`, `file`, `multipart`, `bytes`, beside each other or below `body`.
 fn body(fields: &Fields<'_>, reader: &mut Reader<'_>) -> BodySource {
     let Some((kind, node)) = fields.one_of(&BODY_KEYS, "a request has one body", reader.problems) else {
         return BodySource::None;
@@ -303,6 +305,7 @@ fn body_of(kind: &str, node: &Node, reader: &mut Reader<'_>) -> Option<BodySourc
             let (path, origin) = looked_at(node, reader)?;
             Some(BodySource::File(path, origin))
         }
+        "bytes" => super::laws::size(node, reader).map(BodySource::Bytes),
         _ => {
             let nodes = list(node, "multipart", reader.problems)?;
             Some(BodySource::Multipart(nodes.iter().filter_map(|node| part(node, reader)).collect()))

@@ -2,17 +2,17 @@
 
 use scenario::{
     Assignment, Barrier, Choice, Choose, Condition, Group, If, Origin, Repeat, Scenario, ScenarioError, Step,
-    Template, Think, While,
+    Template, While,
 };
 
 use super::World;
 use super::data::choose;
 use super::fields::{Fields, list, mapping, name, one_or_more, parsed, scalar, truth, whole};
+use super::laws::think;
 use super::origins::Origins;
 use super::problem::Problems;
 use super::requests::{Defaults, METHODS, request};
 use super::tree::{Node, Value};
-use crate::parse_duration;
 
 /// The keys of a scenario.
 pub(crate) const SCENARIO_KEYS: [&str; 3] = ["data", "cookies", "steps"];
@@ -28,8 +28,6 @@ pub(crate) const BARRIER_KEYS: [&str; 1] = ["barrier"];
 pub(crate) const BARRIER_OWN_KEYS: [&str; 3] = ["name", "users", "timeout"];
 pub(crate) const SET_KEYS: [&str; 1] = ["set"];
 pub(crate) const STOP_KEYS: [&str; 1] = ["stop"];
-pub(crate) const NORMAL_KEYS: [&str; 2] = ["mean", "deviation"];
-pub(crate) const LAW_KEYS: [&str; 3] = ["uniform", "exponential", "normal"];
 
 /// What kinds of steps there are, by their first word.
 pub(crate) const KINDS: [&str; 9] =
@@ -249,48 +247,6 @@ pub(crate) fn small(least: u64) -> impl FnOnce(&str) -> Result<u32, crate::PlanE
         let count = whole(least)(text)?;
         u32::try_from(count)
             .map_err(|_| crate::PlanError::new(format!("{count} is too much"), "a smaller number"))
-    }
-}
-
-/// How long a user rests: a time, or a law with its parameters.
-pub(crate) fn think(node: &Node, problems: &mut Problems) -> Option<Think> {
-    if let Value::Scalar(_) = node.value {
-        return parsed(node, problems, parse_duration).map(|ns| Think::Constant { ns });
-    }
-    let fields = Fields::of(node, "think", &LAW_KEYS, problems)?;
-    let Some((law, node)) = fields.one_of(&LAW_KEYS, "one law", problems) else {
-        let fix = "1s, {uniform: [1s, 3s]}, {exponential: 1s} or {normal: {mean: 1s, deviation: 200ms}}";
-        fields.missing(node.span, "think says no time", fix, problems);
-        return None;
-    };
-    match law {
-        "uniform" => {
-            let nodes = list(node, "uniform", problems)?;
-            let [low, high] = nodes else {
-                problems.add(node.span, "a uniform law has two times", "[1s, 3s]");
-                return None;
-            };
-            let low_ns = parsed(low, problems, parse_duration);
-            let high_ns = parsed(high, problems, parse_duration);
-            let (low_ns, high_ns) = (low_ns?, high_ns?);
-            if low_ns > high_ns {
-                problems.add(node.span, "the shortest time is above the longest", "the shorter one first");
-                return None;
-            }
-            Some(Think::Uniform { low_ns, high_ns })
-        }
-        "exponential" => {
-            parsed(node, problems, super::profile::lasting).map(|mean_ns| Think::Exponential { mean_ns })
-        }
-        _ => {
-            let example = "normal: {mean: 1s, deviation: 200ms}";
-            let fields = Fields::of(node, "a normal law", &NORMAL_KEYS, problems)?;
-            let mean = fields.need("mean", example, problems);
-            let mean_ns = mean.and_then(|node| parsed(node, problems, super::profile::lasting));
-            let deviation = fields.need("deviation", example, problems);
-            let deviation_ns = deviation.and_then(|node| parsed(node, problems, parse_duration));
-            Some(Think::Normal { mean_ns: mean_ns?, deviation_ns: deviation_ns? })
-        }
     }
 }
 

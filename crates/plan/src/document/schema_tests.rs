@@ -8,8 +8,8 @@ use super::problem::Problems;
 use super::requests::{Core, core};
 use super::tree::{Node, Value, read};
 use super::{
-    PLAN_JSON_SCHEMA, checks, data, file, limits, options, profile, requests, scenarios, targets, tests,
-    thresholds,
+    PLAN_JSON_SCHEMA, checks, data, file, laws, limits, options, profile, requests, scenarios, targets,
+    tests, thresholds,
 };
 
 fn schema() -> Json {
@@ -166,7 +166,8 @@ fn the_schema_has_the_readers_keys() {
         ("check", object("check"), &checks::CHECK_KEYS),
         ("test", object("test"), &checks::TEST_KEYS),
         ("threshold", object("threshold"), &thresholds::THRESHOLD_KEYS),
-        ("think", object("think"), &scenarios::LAW_KEYS),
+        ("think", object("think"), &laws::LAW_KEYS),
+        ("bytes", object("bytes"), &laws::LAW_KEYS),
         ("choice", object("choice"), &scenarios::CHOICE_KEYS),
         ("barrier", object("barrier"), &scenarios::BARRIER_OWN_KEYS),
         ("repeat", step(2), &scenarios::REPEAT_KEYS),

@@ -7,9 +7,9 @@ use crate::encode;
 use crate::exchange::{RegexSubject, Source, Subject};
 use crate::expression::Function;
 use crate::request::{Filter, Part, Template as RequestTemplate};
-use crate::syntax::{Auth, BodySource, JsonNode, MultipartPart, PartValue, RequestStep};
+use crate::syntax::{Auth, BodySource, JsonNode, MultipartPart, PartValue, RequestStep, Size};
 use crate::template::Template;
-use crate::value::Value;
+use crate::value::{Amount, Value};
 
 /// The `User-Agent` of requests that name none.
 const USER_AGENT: &str = concat!("openloop/", env!("CARGO_PKG_VERSION"));
@@ -224,6 +224,11 @@ impl Compiler<'_> {
                 parts.value(file, Filter::Plain);
                 None
             }
+            BodySource::Bytes(size) => {
+                let amount = self.amount(size);
+                parts.value(Value::Made(amount), Filter::Plain);
+                Some("application/octet-stream".to_owned())
+            }
             BodySource::Json(node) => {
                 self.json(node, &mut parts);
                 Some("application/json".to_owned())
@@ -246,6 +251,15 @@ impl Compiler<'_> {
             }
         };
         (content_type, Some(parts.0))
+    }
+
+    fn amount(&mut self, size: &Size) -> Amount {
+        match size {
+            Size::Given(template) => Amount::Given(Box::new(self.template(template))),
+            Size::Uniform { low, high } => Amount::Uniform { low: *low, high: *high },
+            Size::Exponential { mean } => Amount::Exponential { mean: *mean },
+            Size::Normal { mean, deviation } => Amount::Normal { mean: *mean, deviation: *deviation },
+        }
     }
 
     fn json(&mut self, node: &JsonNode, parts: &mut Parts) {

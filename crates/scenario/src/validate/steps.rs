@@ -6,8 +6,9 @@ use crate::condition::Condition;
 use crate::error::{Origin, ScenarioError, Shown};
 use crate::exchange::{Check, Extraction, RegexSubject, Source, Subject};
 use crate::name::{fix_for, is_token};
-use crate::syntax::{Auth, BodySource, JsonNode, PartValue, RequestStep, Scenario, Step};
+use crate::syntax::{Auth, BodySource, JsonNode, PartValue, RequestStep, Scenario, Size, Step};
 use crate::template::Template;
+use crate::value::MADE_BYTES_MAX;
 
 /// Header fields that say where a message ends or whom it is for: they follow from the rest.
 const FRAMING: &[&str] =
@@ -193,6 +194,7 @@ impl<'a> Walk<'a> {
         match body {
             BodySource::None | BodySource::File(..) => {}
             BodySource::Text(template) => self.template(template),
+            BodySource::Bytes(size) => self.size(size),
             BodySource::Json(node) => self.json(node),
             BodySource::Form(fields) => fields.iter().for_each(|(_, value)| self.template(value)),
             BodySource::Multipart(parts) => {
@@ -207,6 +209,30 @@ impl<'a> Walk<'a> {
                     }
                 }
             }
+        }
+    }
+
+    fn size(&mut self, size: &Size) {
+        let (most, origin) = match size {
+            Size::Given(template) => {
+                self.template(template);
+                let Some(text) = template.as_literal() else { return };
+                // What is no number is as wrong as what is too large.
+                (text.trim().parse().unwrap_or(u64::MAX), template.origin)
+            }
+            Size::Uniform { high, .. } => (*high, Origin::default()),
+            Size::Exponential { mean } | Size::Normal { mean, .. } => {
+                (mean.saturating_mul(10), Origin::default())
+            }
+        };
+        if most > MADE_BYTES_MAX {
+            let what = "the body may have more than 1 GiB, or its size is no number";
+            self.wrong(
+                origin,
+                0,
+                what,
+                "a size whose law stays below; a normal or exponential one goes up to 10 x its mean",
+            );
         }
     }
 

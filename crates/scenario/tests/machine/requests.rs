@@ -1,9 +1,9 @@
 use scenario::{
-    Auth, BodySource, Failure, HeaderField, JsonNode, MultipartPart, Origin, Outcome, PartValue, RequestStep,
-    TokenRequest,
+    Auth, BodySource, Failure, HeaderField, Iteration, JsonNode, Key, MultipartPart, Next, Origin, Outcome,
+    PartValue, RequestStep, Scenario, Size, TokenRequest, validate,
 };
 
-use crate::harness::{answer, compile, context, request, run, run_slot, set, template};
+use crate::harness::{answer, compile, context, request, run, run_slot, scope, set, template};
 
 const AGENT: &str = concat!("User-Agent: openloop/", env!("CARGO_PKG_VERSION"), "\r\n");
 
@@ -83,6 +83,68 @@ fn bodies() {
         });
         assert_eq!(text, expected);
     }
+}
+
+/// The body of the request of a slot.
+fn made(size: &Size, slot: u64) -> Result<Vec<u8>, Failure> {
+    let program = compile(vec![request(|request| {
+        request.method = "PUT".into();
+        request.body = BodySource::Bytes(size.clone());
+    })]);
+    let mut iteration = Iteration::new(&program, 0);
+    iteration.begin(Key::new(5, 1), slot, slot);
+    let mut out = Vec::new();
+    match iteration.resume(&program, &context(), &mut out) {
+        Next::Request { .. } => {}
+        Next::Ended(Outcome::Failed(failure)) => return Err(failure),
+        next => panic!("{next:?}"),
+    }
+    let end = out.windows(4).position(|four| four == b"\r\n\r\n").expect("the head ends") + 4;
+    let head = String::from_utf8_lossy(&out[..end]).into_owned();
+    let length =
+        format!("\r\nContent-Type: application/octet-stream\r\nContent-Length: {}\r\n", out.len() - end);
+    assert!(head.contains(&length), "{head}");
+    Ok(out.split_off(end))
+}
+
+#[test]
+fn bodies_are_made_up_to_sizes_and_laws() {
+    let given = |text: &str| Size::Given(template(text));
+    assert_eq!(made(&given("0"), 1).map(|body| body.len()), Ok(0));
+    assert_eq!(made(&given("{{add(iteration, -3)}}"), 10).map(|body| body.len()), Ok(7));
+    // What a template comes to is known only when it is filled in.
+    for text in
+        ["{{add(iteration, -11)}}", "{{users.name}}", "{{lower('1.5')}}", "{{add(1073741824, iteration)}}"]
+    {
+        assert_eq!(made(&given(text), 10), Err(Failure::Number), "{text}");
+    }
+    let refused = |text: &str| {
+        let scenario = Scenario {
+            steps: vec![request(|request| request.body = BodySource::Bytes(given(text)))],
+            ..Scenario::default()
+        };
+        validate(&scenario, &scope()).len()
+    };
+    assert_eq!([refused("many"), refused("1073741825"), refused("1073741824")], [1, 1, 0]);
+    let sizes = |size: &Size| -> Vec<f64> {
+        (0..2_000).map(|slot| made(size, slot).expect("it is made").len() as f64).collect()
+    };
+    for (size, mean, deviation) in [
+        (Size::Uniform { low: 100, high: 300 }, 200.0, 58.0),
+        (Size::Exponential { mean: 200 }, 200.0, 200.0),
+        (Size::Normal { mean: 200, deviation: 20 }, 200.0, 20.0),
+        (given("{{normal(200, 20)}}"), 200.0, 20.0),
+        (given("{{exponential(200)}}"), 200.0, 200.0),
+    ] {
+        let found = sizes(&size);
+        let found_mean = found.iter().sum::<f64>() / found.len() as f64;
+        let variance = found.iter().map(|size| (size - found_mean).powi(2)).sum::<f64>() / found.len() as f64;
+        assert!((found_mean - mean).abs() < 0.1 * mean, "{size:?}: mean {found_mean}");
+        assert!((variance.sqrt() - deviation).abs() < 0.1 * deviation, "{size:?}: {}", variance.sqrt());
+    }
+    let law = Size::Uniform { low: 100, high: 300 };
+    assert_eq!(made(&law, 3), made(&law, 3), "the same slot sends the same");
+    assert_ne!(made(&given("64"), 3), made(&given("64"), 4));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod plan_files;
 mod quickstart;
 mod rate_cap;
 mod routes;
+mod s3;
 mod share;
 mod signals;
 mod terminal;

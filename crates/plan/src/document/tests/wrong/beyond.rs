@@ -27,7 +27,7 @@ fn plans() -> Vec<Row> {
         (beside("thresholds: [x<5]"), (4, 14), "is no threshold"),
         (beside("thresholds: [{that: p99<5ms, over: 10ms}]"), (4, 30), "shorter than a second"),
         (beside("defaults: {timeout: 0s}"), (4, 21), "lasts no time"),
-        (beside("defaults: {think: {uniform: [3s, 1s]}}"), (4, 29), "the shorter one first"),
+        (beside("defaults: {think: {uniform: [3s, 1s]}}"), (4, 29), "the lower one first"),
     ]
 }
 
@@ -82,6 +82,11 @@ fn loads() -> Vec<Row> {
 
 fn steps() -> Vec<Row> {
     vec![
+        (step("put: /\n      bytes: {uniform: [2k, 1k]}"), (7, 24), "the lower one first"),
+        (step("put: /\n      bytes: {exponential: 0}"), (7, 28), "a mean of nothing is no law"),
+        (step("put: /\n      bytes: {exponential: 200MiB}"), (7, 14), "up to ten times their mean"),
+        (step("put: /\n      bytes: 2GiB"), (7, 14), "more than 1 GiB"),
+        (step("put: /\n      bytes: \"{{add(1)}}\""), (7, 17), "add takes 2 arguments, not 1"),
         (step("get: \"/{{x}}\""), (6, 16), "x"),
         (step("get: \"/{{\""), (6, 16), "the expression is not finished"),
         (step("get: /\n      target: b"), (7, 15), "b"),
