@@ -103,4 +103,7 @@ pub struct Exercise {
     pub connections: u32,
     /// For how long.
     pub seconds: u32,
+    /// Slots per second, for the baseline that keeps a schedule.
+    #[arg(long)]
+    pub rate: Option<u32>,
 }

@@ -146,7 +146,8 @@ impl Client {
         let line = match self.what {
             What::Baseline(kind) => {
                 let own = only_if(!kind.is_runtime(), "baseline ");
-                format!("{own}{} {} {connections} {seconds}", kind.name(), load.address)
+                let rate = load.rate.map_or_else(String::new, |rate| format!(" --rate {rate}"));
+                format!("{own}{} {} {connections} {seconds}{rate}", kind.name(), load.address)
             }
             What::Engine { io, pacing } => {
                 let close = only_if(load.is_churn, "--close-after 1 ");

@@ -13,6 +13,7 @@ mod bulk;
 mod epoll;
 mod floor;
 mod ring;
+mod still;
 mod window;
 
 use std::io;
@@ -50,6 +51,8 @@ pub enum Kind {
     SendLoop,
     /// Large answers: `recv(2)` into one buffer on readiness.
     RecvLoop,
+    /// No requests: a loop that reads the clock against a schedule.
+    Still,
 }
 
 impl Kind {
@@ -64,6 +67,7 @@ impl Kind {
             Self::Compio => "compio",
             Self::SendLoop => "send-loop",
             Self::RecvLoop => "recv-loop",
+            Self::Still => "still",
         }
     }
 
@@ -73,9 +77,13 @@ impl Kind {
     }
 }
 
-/// Runs one of the baselines that need no runtime, and prints its [`Window`].
+/// Runs one of the baselines that need no runtime, and prints its [`Window`], or its lag.
 pub(crate) fn run(exercise: &Exercise) -> Result<(), PerfError> {
     let done = match exercise.kind {
+        Kind::Still => {
+            let told = still::run(exercise).map_err(|error| failed(Kind::Still, &error))?;
+            return emit(&format!("{told}\n"));
+        }
         Kind::Floor => floor::run(exercise),
         Kind::Epoll => epoll::run(exercise),
         Kind::Ring => ring::run(exercise),
@@ -90,9 +98,12 @@ pub(crate) fn run(exercise: &Exercise) -> Result<(), PerfError> {
 
 /// Prints what a baseline measured, or says why it did not.
 pub fn print(kind: Kind, done: io::Result<Window>) -> Result<(), PerfError> {
-    let window =
-        done.map_err(|error| PerfError::Baseline { name: kind.name(), detail: error.to_string() })?;
+    let window = done.map_err(|error| failed(kind, &error))?;
     emit(&format!("{}\n", window.to_json()))
+}
+
+fn failed(kind: Kind, error: &io::Error) -> PerfError {
+    PerfError::Baseline { name: kind.name(), detail: error.to_string() }
 }
 
 fn connect(address: SocketAddr, connections: u32) -> io::Result<Vec<TcpStream>> {
@@ -120,8 +131,8 @@ mod tests {
         let core = crate::child::cores().unwrap()[0];
         for run in [floor::run, epoll::run, ring::run] {
             let responder = Responder::start(core, false).unwrap();
-            let exercise =
-                Exercise { kind: Kind::Floor, address: responder.address(), connections: 3, seconds: 1 };
+            let address = responder.address();
+            let exercise = Exercise { kind: Kind::Floor, address, connections: 3, seconds: 1, rate: None };
             let window = run(&exercise).unwrap();
             let seen = responder.requests();
             assert!(window.requests() > 100 && window.requests() < seen, "{window:?}, target saw {seen}");
@@ -138,7 +149,8 @@ mod tests {
             (Kind::RecvLoop, Manner { body_bytes: Some(BULK_BYTES), ..Manner::PLAIN }),
         ] {
             let responder = Responder::start_on(&[core], &manner).unwrap();
-            let exercise = Exercise { kind, address: responder.address(), connections: 3, seconds: 1 };
+            let address = responder.address();
+            let exercise = Exercise { kind, address, connections: 3, seconds: 1, rate: None };
             let run = if kind == Kind::SendLoop { bulk::send } else { bulk::receive };
             let window = run(&exercise).unwrap();
             let seen = responder.requests();

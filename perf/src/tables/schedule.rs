@@ -10,12 +10,17 @@ use serde_json::{Value, json};
 
 use super::{Bench, Table, failures, header, line, median, row};
 use crate::PerfError;
+use crate::baselines::Kind;
 use crate::clients::{Client, Load, Run, What};
 use crate::responder::Responder;
 use crate::rounds::Samples;
 use crate::statistics::{Spread, quantile};
 
+/// The row of the loop that sends nothing.
+const STILL: &str = "the clock alone";
+
 const CLIENTS: &[(&str, What)] = &[
+    (STILL, What::Baseline(Kind::Still)),
     ("engine, sleep", What::Engine { io: "uring", pacing: "sleep" }),
     ("engine, spin", What::Engine { io: "uring", pacing: "spin" }),
     ("engine, epoll, sleep", What::Engine { io: "epoll", pacing: "sleep" }),
@@ -36,7 +41,7 @@ const GOALS: &[(&str, &str, f64)] =
 struct Sample {
     requests: u64,
     run: Run,
-    /// Sorted.
+    /// Sorted; empty for who sends nothing.
     departures_ns: Vec<u64>,
 }
 
@@ -49,8 +54,8 @@ impl Sample {
         self.run.ended.cpu_ns as f64 / 1e3 / self.requests as f64
     }
 
-    fn departure_us(&self, share: f64) -> f64 {
-        quantile(&self.departures_ns, share) as f64 / 1e3
+    fn departure_us(&self, share: f64) -> Option<f64> {
+        (!self.departures_ns.is_empty()).then(|| quantile(&self.departures_ns, share) as f64 / 1e3)
     }
 }
 
@@ -95,6 +100,9 @@ fn at_rate(
         let run = clients[place].run(&load, &[bench.core], bench.scratch);
         let arrivals_ns = responder.arrivals_ns();
         let run = run?;
+        if clients[place].what == What::Baseline(Kind::Still) {
+            return Ok(Sample { requests: expected as u64, run, departures_ns: Vec::new() });
+        }
         if arrivals_ns.len() < expected / 10 {
             return Err(format!("only {} of {expected} requests reached the target", arrivals_ns.len()));
         }
@@ -105,8 +113,9 @@ fn at_rate(
         markdown,
         &format!(
             "{rate} requests per second; client on core {}, target spinning on core {target_core}; medians of the \
-             rounds, µs. Lag is the client's own account; departure from the schedule is what the target saw. wrk2 \
-             is left out: no package of it exists.\n",
+             rounds, µs. Lag is the client's own account; departure from the schedule is what the target saw. \
+             \"{STILL}\" sends nothing and only reads the clock against the schedule: what it misses, the machine \
+             missed. wrk2 is left out: no package of it exists.\n",
             bench.core
         ),
     );
@@ -158,8 +167,7 @@ fn render(text: &mut String, clients: &[Client], samples: &Samples<Sample>) {
                 .map(|name| median(samples.of(place, |sample| sample.run.lag_us(name)), 1)),
         );
         cells.extend(
-            [0.5, 0.99, 0.999]
-                .map(|share| median(samples.of(place, |sample| Some(sample.departure_us(share))), 1)),
+            [0.5, 0.99, 0.999].map(|share| median(samples.of(place, |sample| sample.departure_us(share)), 1)),
         );
         cells.extend(
             ["p50", "p99"].map(|name| median(samples.of(place, |sample| sample.run.response_us(name)), 0)),
@@ -173,7 +181,8 @@ fn render(text: &mut String, clients: &[Client], samples: &Samples<Sample>) {
 }
 
 fn render_goals(text: &mut String, clients: &[Client], samples: &Samples<Sample>) {
-    header(text, &["goal", "least – **median** – greatest, µs", "at most", "met"]);
+    header(text, &["goal", "least – **median** – greatest, µs", "at most", "met", "the clock alone"]);
+    let still = clients.iter().position(|client| client.name == STILL);
     for (name, quantile, at_most) in GOALS {
         let Some(place) = clients.iter().position(|client| client.name == *name) else { continue };
         let figures: Vec<f64> = samples.of(place, |sample| sample.run.lag_us(quantile)).collect();
@@ -184,6 +193,9 @@ fn render_goals(text: &mut String, clients: &[Client], samples: &Samples<Sample>
             super::spread(figures, 1),
             format!("{at_most}"),
             met.to_owned(),
+            still.map_or_else(String::new, |still| {
+                super::spread(samples.of(still, |sample| sample.run.lag_us(quantile)), 1)
+            }),
         ];
         row(text, &cells);
     }
