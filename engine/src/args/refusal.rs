@@ -176,6 +176,13 @@ fn unknown_argument(argument: &str, suggestion: Option<&str>) -> Refusal {
         return Refusal::usage(&what, "a value that begins with - is written --flag=VALUE");
     }
     let swapped = swapped_letters(flag);
+    if swapped.as_deref() == Some(flag) {
+        // It was given to a command, which has flags of its own.
+        return Refusal::usage(
+            &format!("{flag}: a flag of a run, not of this command"),
+            "engine COMMAND --help shows the flags that a command takes",
+        );
+    }
     match suggestion.or(swapped.as_deref()) {
         Some(ours) => Refusal::usage(&what, &format!("did you mean {ours}?")),
         None => Refusal::usage(&what, "see engine --help"),

@@ -433,6 +433,7 @@ const WRONG: &[(&str, &str)] = &[
     // Flags that do not exist, and other tools' words.
     ("--tsp 1", "--tsp: no such flag → did you mean --tps?"),
     ("--duraton 5s", "did you mean --duration?"),
+    ("target --think 1s", "--think: a flag of a run, not of this command → engine COMMAND --help"),
     ("--xyzzy", "--xyzzy: no such flag → see engine --help"),
     ("--token=hunter2", "no such flag"),
     ("http://h/ -R 100", "-R: no such flag here → --tps RATE"),
@@ -460,7 +461,7 @@ const WRONG: &[(&str, &str)] = &[
     ("target --cert cert.pem", "add --key FILE"),
     ("target --cert cert.pem --key key.pem", "add --tls"),
     ("target --truth /nowhere/t", "--truth: there is no directory"),
-    ("target --tps 5", "no such flag"),
+    ("target --tps 5", "--tps: a flag of a run, not of this command"),
     ("merge", "<FILE>...: it is missing"),
     ("merge '' b", "file name 1 is empty"),
     ("merge a --threshold x", "--threshold: \"x\" compares nothing"),

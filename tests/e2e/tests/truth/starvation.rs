@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use e2e::engine::Running;
-use e2e::machine::{alone, settle};
+use e2e::machine::{Stillness, alone, settle};
 use e2e::process::{Process, program};
 use e2e::waiting::pause;
 use e2e::{Engine, Outcome, Target, number};
@@ -24,6 +24,8 @@ const HEALTHY_RUNS: usize = 200;
 /// Runs to find the healthy ones among.
 const HEALTHY_TRIES: usize = 500;
 const WAIT_NS_MAX: u64 = 5_000_000;
+/// For how long a machine may stand still, as no counter of its kernel tells.
+const STILL_MAX: Duration = Duration::from_millis(5);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A run and what the kernel says about it.
@@ -32,11 +34,15 @@ struct Watched {
     /// The longest waiting of a shard for its core in any 10 ms.
     wait_ns_max: u64,
     stolen_ticks: u64,
+    /// The longest standing still of the machine; `None` where it cannot be watched.
+    still: Option<Duration>,
 }
 
 impl Watched {
     fn is_healthy(&self) -> bool {
-        self.stolen_ticks == 0 && self.wait_ns_max <= WAIT_NS_MAX
+        self.stolen_ticks == 0
+            && self.wait_ns_max <= WAIT_NS_MAX
+            && self.still.is_none_or(|still| still <= STILL_MAX)
     }
 
     fn lag_p99_ms(&self) -> f64 {
@@ -67,6 +73,7 @@ fn stolen_ticks() -> u64 {
 }
 
 fn watch(mut running: Running) -> Watched {
+    let stillness = Stillness::watch();
     let (stolen, mut before, mut wait_ns_max) = (stolen_ticks(), BTreeMap::new(), 0);
     while !running.process.has_ended() {
         let waits = core_waits(running.process.pid());
@@ -77,7 +84,8 @@ fn watch(mut running: Running) -> Watched {
         before = waits;
         pause(LOOK_EVERY);
     }
-    Watched { outcome: running.finish(), wait_ns_max, stolen_ticks: stolen_ticks() - stolen }
+    let outcome = running.finish();
+    Watched { outcome, wait_ns_max, stolen_ticks: stolen_ticks() - stolen, still: stillness.longest() }
 }
 
 /// One second of 20,000 requests per second from core 1 to a target on core 0.
@@ -141,15 +149,19 @@ fn a_healthy_engine_raises_no_alarm() {
             break;
         }
     }
-    report("Healthy: no steal, no wait of more than 5 ms, 20,000/s for 1 s", &healthy);
+    report(
+        "Healthy: no steal, no wait of more than 5 ms, no standing still of more than 5 ms, 20,000/s for 1 s",
+        &healthy,
+    );
     report("Meant to be healthy, but disturbed; not counted", &disturbed);
     let mut table = Table::begin("What disturbed them");
     for run in &disturbed {
         table.line(&format!(
-            "- exit {}: waited {:.1} ms for a core, {} ticks stolen",
+            "- exit {}: waited {:.1} ms for a core, {} ticks stolen, stood still for {:.1?}",
             run.outcome.code,
             run.wait_ns_max as f64 / 1e6,
-            run.stolen_ticks
+            run.stolen_ticks,
+            run.still.unwrap_or_default()
         ));
     }
     let alarms: Vec<String> =
