@@ -17,9 +17,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::host::figures;
 use crate::once::{Alone, Course, Event, Setup, fill, run};
-use crate::prepare::{FileRun, PrepareError, Prepared, prepare_alone};
+use crate::prepare::{FileRun, PrepareError, Prepared, prepare_alone, token_sources};
 use crate::progress::tell;
+use crate::shard::scenarios::ScenarioSettings;
 use crate::standalone::RunError;
+use crate::tokens::{Refresher, TokenError, Tokens};
 
 /// What setup and teardown draw at random is keyed apart from what workloads draw.
 const SETUP_INDEX: usize = u32::MAX as usize;
@@ -31,6 +33,8 @@ pub struct Around {
     before: Option<Alone>,
     after: Option<Alone>,
     names: Vec<String>,
+    tokens: Tokens,
+    refresher: Option<Refresher>,
 }
 
 impl Around {
@@ -50,7 +54,54 @@ impl Around {
             before: one(&run.file.setup, SETUP_INDEX)?,
             after: one(&run.file.teardown, TEARDOWN_INDEX)?,
             names: run.file.setup.as_ref().map(scenario::variables).unwrap_or_default(),
+            ..Self::default()
         })
+    }
+
+    /// Finds whom to ask for the tokens that setup, teardown and `others` carry; nothing is sent.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    pub fn find_tokens<'a>(
+        &'a mut self,
+        run: &FileRun<'_>,
+        others: impl Iterator<Item = &'a mut ScenarioSettings>,
+    ) -> Result<(), TokenError> {
+        let own = self.before.iter_mut().chain(&mut self.after).map(|alone| &mut alone.scenario);
+        let sources = token_sources(run, own.chain(others))?;
+        self.tokens = Tokens::of(sources);
+        Ok(())
+    }
+
+    /// Fetches the tokens, once, and puts them into setup, teardown and `others`.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    pub fn fetch_tokens<'a>(
+        &'a mut self,
+        others: impl Iterator<Item = &'a mut ScenarioSettings>,
+    ) -> Result<&'a Tokens, TokenError> {
+        self.tokens.fetch()?;
+        let own = self.before.iter_mut().chain(&mut self.after).map(|alone| &mut alone.scenario);
+        for scenario in own.chain(others) {
+            self.tokens.fill(scenario);
+        }
+        Ok(&self.tokens)
+    }
+
+    /// What keeps the tokens fresh, for whoever hands them to the shards.
+    pub fn lend_refresher(&mut self) -> Option<Refresher> {
+        self.refresher.take()
+    }
+
+    /// Takes it back when no shard is left.
+    pub fn take_back(&mut self, refresher: Option<Refresher>) {
+        self.refresher = refresher;
+    }
+
+    /// Ends it; what the reader of the report must know.
+    pub fn token_notes(&mut self) -> Vec<String> {
+        self.refresher.take().map(|refresher| refresher.end().notes()).unwrap_or_default()
     }
 
     /// What is run before, for whoever shows it.
@@ -68,11 +119,19 @@ impl Around {
         course.values(&self.names)
     }
 
-    /// Runs setup and fills what it has extracted into the load and teardown. Notes what was sent.
+    /// Fetches the tokens, runs setup, and fills what it has extracted into the load and teardown. Notes what was sent.
     ///
     /// # Errors
-    /// A request of it failed, a check did not hold, or it could not come to its end.
+    /// A token is not to be had; a request of setup failed, a check did not hold, or it could not come to its end.
     pub fn set_up(&mut self, prepared: &mut Prepared, notes: &mut Vec<String>) -> Result<(), RunError> {
+        let mut tokens = std::mem::take(&mut self.tokens);
+        tokens.fetch()?;
+        if let Some(alone) = &mut self.before {
+            tokens.fill(&mut alone.scenario);
+        }
+        if !tokens.is_empty() {
+            self.refresher = Some(tokens.keep_fresh().map_err(TokenError::System)?);
+        }
         let mut setup: Setup = vec![None; self.names.len()];
         if let Some(alone) = &self.before {
             let (course, trouble) = carry_out(alone, &AtomicBool::new(false)).map_err(RunError::Once)?;
@@ -86,13 +145,19 @@ impl Around {
         let scenarios = prepared.shards.iter_mut().flat_map(|(settings, _)| &mut settings.scenarios);
         for scenario in scenarios.chain(self.after.as_mut().map(|alone| &mut alone.scenario)) {
             fill(scenario, &setup);
+            if let Some(refresher) = &mut self.refresher {
+                refresher.fill(scenario);
+            }
         }
         Ok(())
     }
 
     /// Runs teardown, which a signal ends, and yields what there is to say of it. A second call does nothing.
     pub fn tear_down(&mut self) -> Option<String> {
-        let alone = self.after.take()?;
+        let mut alone = self.after.take()?;
+        if let Some(refresher) = &mut self.refresher {
+            refresher.fill(&mut alone.scenario);
+        }
         let told = match carry_out(&alone, &left_by_signal()) {
             Ok((course, None)) => {
                 let sent = figures::counted(course.sent, "request");

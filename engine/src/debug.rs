@@ -51,6 +51,10 @@ pub fn debug(asked: &Debug, style: Style, show: &mut dyn FnMut(&str) -> bool) ->
     for (title, scenario, index) in chosen(file, &asked.which) {
         parts.push((title, ways.alone(&asked.run.plan, from, scenario, index)?));
     }
+    ways.find_tokens(&asked.run.plan, from, &mut around, parts.iter_mut().map(|(_, alone)| alone))?;
+    for token in around.fetch_tokens(parts.iter_mut().map(|(_, alone)| &mut alone.scenario))?.values() {
+        session.mask.add(&String::from_utf8_lossy(token.reveal()));
+    }
     let mut setup = Setup::new();
     if let Some(alone) = around.before() {
         let course = session.iteration("setup", alone)?;

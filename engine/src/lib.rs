@@ -33,3 +33,4 @@ pub mod shard;
 pub mod sizing;
 pub mod standalone;
 pub mod timeline;
+pub mod tokens;

@@ -7,7 +7,7 @@
 //! Invariants: every request has a connection of its own, so that each shows what connecting costs and none depends on
 //! what an earlier one left behind; no exchange takes longer than its timeout; nobody waits for others at a barrier.
 
-mod exchange;
+pub(crate) mod exchange;
 
 use std::io;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use http1::Response;
 use measure::ErrorClass;
 use scenario::{Answer, Context, Failure, Iteration, Next, Outcome, Then, Workspace};
 
-use self::exchange::Wire;
+use self::exchange::{Asked, Wire};
 use crate::conn::Capture;
 use crate::io::epoll::EpollIo;
 use crate::io::{Io, Limits, Wait};
@@ -258,7 +258,7 @@ impl Runner<'_> {
                 return Ok(End::Left);
             }
             bytes.clear();
-            let filling = Filling { world: &alone.scenario.world, columns: &self.columns };
+            let filling = Filling::of(&alone.scenario, &self.columns);
             let context = Context { unix_ns: unix_ns(alone), values: &filling };
             match self.iteration.resume(program, &context, &mut bytes) {
                 Next::Request { step } => {
@@ -303,7 +303,14 @@ impl Runner<'_> {
         loop {
             self.capture.clear();
             let sent = std::mem::take(bytes);
-            let wire = Wire::new(alone, target, settings, &sent)?;
+            let wire = Wire::new(&Asked {
+                target: &alone.targets[target],
+                is_head: settings.is_head,
+                timeout_ns: settings.timeout_ns,
+                limits: alone.response_limits,
+                kept_body_bytes: alone.kept_body_bytes,
+                request: &sent,
+            })?;
             let (answer, times) = wire.run(&mut self.capture, self.leave)?;
             self.course.sent += u64::from(times.is_sent);
             self.course.exchanges += 1;
@@ -332,7 +339,7 @@ impl Runner<'_> {
         let program = &alone.scenario.program;
         let (request, settings) =
             (&program.requests()[usize::from(step)], &alone.requests[usize::from(step)]);
-        let filling = Filling { world: &alone.scenario.world, columns: &self.columns };
+        let filling = Filling::of(&alone.scenario, &self.columns);
         let context = Context { unix_ns: unix_ns(alone), values: &filling };
         let body_bytes = answer.map_or(0, |response| response.body_bytes);
         let (head, body) = self.capture.parts(body_bytes);
@@ -383,7 +390,7 @@ impl Runner<'_> {
             target.tls.is_some() == hop.is_secure && target.authority.as_bytes() == hop.authority
         });
         let target = known.ok_or(End::RedirectElsewhere)?;
-        let filling = Filling { world: &alone.scenario.world, columns: &self.columns };
+        let filling = Filling::of(&alone.scenario, &self.columns);
         let context = Context { unix_ns: unix_ns(alone), values: &filling };
         match self.iteration.follow(program, step, &context, bytes) {
             Ok(()) => Ok(target),

@@ -7,7 +7,7 @@
 
 mod plan_file;
 
-pub use plan_file::{FileRun, prepare_alone, prepare_file};
+pub use plan_file::{FileRun, prepare_alone, prepare_file, token_sources};
 
 use std::sync::Arc;
 
@@ -57,9 +57,6 @@ pub enum PrepareError {
         /// What is wrong, and how to fix it.
         what: String,
     },
-    /// The plan asks for something that this version does not do.
-    #[error("the plan has {0}, which this version does not run → leave them out")]
-    Missing(&'static str),
 }
 
 /// What the shards of one engine are told.

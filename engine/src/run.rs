@@ -18,6 +18,7 @@ use schedule::{Profile, Rate, ScheduleError};
 use crate::collect::{Collector, Second};
 use crate::launch::Worker;
 use crate::shard::link::{Command, Report};
+use crate::tokens::Refresher;
 
 /// How long before a changed rate holds: every shard must have heard of it by then. 100 ms.
 pub const RATE_CHANGE_LEAD_NS: u64 = 100_000_000;
@@ -110,6 +111,7 @@ pub struct Run {
     cores: Vec<Option<usize>>,
     collector: Collector,
     rated: Vec<Rated>,
+    refresher: Option<Refresher>,
     ready: usize,
     warm_connections: u32,
     state: State,
@@ -130,6 +132,7 @@ impl Run {
             workers: workers.into_iter().map(Some).collect(),
             collector: Collector::new(shards, shape, timeout_ns),
             rated,
+            refresher: None,
             ready: 0,
             warm_connections: 0,
             state: State::Warming,
@@ -141,8 +144,28 @@ impl Run {
         }
     }
 
-    /// Hears what the shards report. Call it at least a few times a second.
+    /// Hands renewed tokens on to the shards from now on.
+    pub fn with_refresher(self, refresher: Option<Refresher>) -> Self {
+        Self { refresher, ..self }
+    }
+
+    /// Gives back what renews tokens.
+    pub fn give_back_refresher(&mut self) -> Option<Refresher> {
+        self.refresher.take()
+    }
+
+    /// Tells the shards of tokens that were renewed: all shards or none, and room for a stop is kept. What does not fit waits for the next
+    /// look.
+    fn pass_tokens_on(&mut self) {
+        while self.workers.iter().flatten().all(|worker| worker.control.room() >= COMMAND_RESERVE) {
+            let Some((place, value)) = self.refresher.as_mut().and_then(Refresher::fresh) else { return };
+            self.tell_all(&Command::Token { place, value });
+        }
+    }
+
+    /// Hears what the shards report, and hands tokens on. Call it at least a few times a second.
     pub fn poll(&mut self) {
+        self.pass_tokens_on();
         for index in 0..self.workers.len() {
             let Some(worker) = &mut self.workers[index] else { continue };
             // Asked before the queue is emptied, so that nothing reported last is missed.

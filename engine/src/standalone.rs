@@ -32,6 +32,7 @@ use crate::progress::{Progress, style, tell};
 use crate::run::Run;
 use crate::sizing::{SizingError, size};
 use crate::timeline::Timeline;
+use crate::tokens::TokenError;
 
 /// Why a run did not begin.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,9 @@ pub enum RunError {
     /// This host refuses what one iteration by itself needs.
     #[error("one iteration cannot be run by itself: {0}")]
     Once(io::Error),
+    /// A token that requests carry is not to be had.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// Setup failed, so that nothing of the load was sent.
     #[error("setup failed, no load was sent: {trouble} → engine debug shows each exchange of it")]
     Setup {
@@ -83,6 +87,7 @@ impl RunError {
         match self {
             Self::Dial(error) => error.exit_code(),
             Self::Sizing(error) => error.exit_code(),
+            Self::Token(error) => error.exit_code(),
             Self::Plan(error) if error.is_refusal() => ExitCode::Refused,
             Self::Setup { .. } => ExitCode::EveryRequestFailed,
             Self::Prepare(_) | Self::Plan(_) => ExitCode::Usage,
@@ -151,12 +156,13 @@ fn carry_out(
     let thresholds = judged.as_slice();
     // Whoever is refused hears that alone.
     announce(&stage, &mut progress);
+    keep_off_the_shards(&stage);
     around.set_up(&mut prepared, &mut stage.notes)?;
     let Prepared { shards, rated, names, connections, expected } = prepared;
-    keep_off_the_shards(&stage);
     let launched = launch(stage.decision.driver, &stage.division.engine, shards);
     let workers = launched.inspect_err(|_| drop(around.tear_down()))?;
-    let mut run = Run::new(workers, names.shape(), rated, stage.plan.timeout_ns);
+    let run = Run::new(workers, names.shape(), rated, stage.plan.timeout_ns);
+    let mut run = run.with_refresher(around.lend_refresher());
     let target = match from {
         None => format!("{} {}", stage.plan.request.method.as_str(), stage.url),
         Some(from) => {
@@ -180,6 +186,7 @@ fn carry_out(
     };
     let over = drive_to_end(&mut run, &words, &mut progress, ndjson.as_mut(), outputs);
     progress.clear();
+    around.take_back(run.give_back_refresher());
     let after = around.tear_down();
     let (course, started_at) = over?;
     let mut story = Story {
@@ -192,7 +199,7 @@ fn carry_out(
         link: host::link::to(stage.routes.iter().filter_map(Route::peer).map(|peer| peer.ip())),
         decision: &stage.decision,
         host: &stage.facts,
-        notes: stage.notes.iter().cloned().chain(after).collect(),
+        notes: stage.notes.iter().cloned().chain(after).chain(around.token_notes()).collect(),
         names: &names,
         connections,
         run_id: &stage.run_id,
@@ -255,6 +262,21 @@ impl Ways {
         Ok(Around::prepare(&file_run(plan, from, &self.ways, &self.caps))?)
     }
 
+    /// Finds whom to ask for the tokens that setup, teardown and `parts` carry.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    pub fn find_tokens<'a>(
+        &self,
+        plan: &Plan,
+        from: &FromFile,
+        around: &mut Around,
+        parts: impl Iterator<Item = &'a mut Alone>,
+    ) -> Result<(), RunError> {
+        let run = file_run(plan, from, &self.ways, &self.caps);
+        Ok(around.find_tokens(&run, parts.map(|alone| &mut alone.scenario))?)
+    }
+
     /// Prepares a scenario to be run once, as the first iteration of the workload at `index`.
     ///
     /// # Errors
@@ -284,9 +306,11 @@ fn file_run<'a>(plan: &'a Plan, from: &'a FromFile, ways: &'a [Vec<Route>], caps
 }
 
 /// What the shards are told of a plan file, and what is done around their load.
-fn prepare_from(stage: &Stage, from: &FromFile, shards: usize) -> Result<(Prepared, Around), PrepareError> {
+fn prepare_from(stage: &Stage, from: &FromFile, shards: usize) -> Result<(Prepared, Around), RunError> {
     let run = file_run(&stage.plan, from, &stage.ways, &stage.caps);
-    Ok((prepare_file(&run, shards)?, Around::prepare(&run)?))
+    let (mut prepared, mut around) = (prepare_file(&run, shards)?, Around::prepare(&run)?);
+    around.find_tokens(&run, prepared.shards.iter_mut().flat_map(|(settings, _)| &mut settings.scenarios))?;
+    Ok((prepared, around))
 }
 
 /// Finds the ways to every target of a plan file but the first, which is dialled like that of any plan.

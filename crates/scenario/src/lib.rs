@@ -52,7 +52,9 @@ pub use json::InvalidJson;
 pub use json_path::JsonPath;
 pub use name::{closest, is_name};
 pub use pattern::Pattern;
-pub use program::{CHECKS_MAX, Column, Needs, Program, Request, Target, TokenRequest};
+pub use program::{
+    CHECKS_MAX, Column, GivenToken, Needs, Program, Request, Target, TokenMessage, TokenRequest,
+};
 pub use status::StatusSet;
 pub use syntax::{
     Assignment, Auth, Barrier, BodySource, Choice, Choose, Group, HeaderField, If, JsonNode, MultipartPart,

@@ -7,6 +7,8 @@ mod compile;
 mod request;
 mod token;
 
+pub use token::{GivenToken, TokenMessage};
+
 use crate::error::ScenarioError;
 use crate::exchange::RegexSubject;
 use crate::json_path::JsonPath;
@@ -62,6 +64,7 @@ pub struct TokenRequest {
     pub(crate) client_id: Value,
     pub(crate) client_secret: Value,
     pub(crate) scope: Option<Value>,
+    pub(crate) in_body: bool,
 }
 
 /// What a step needs to see of a response.

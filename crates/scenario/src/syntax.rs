@@ -345,6 +345,8 @@ pub enum Auth {
         client_secret: Template,
         /// What is asked for.
         scope: Option<Template>,
+        /// Whether client and secret go into the form; else they go into `Authorization`, which every server takes.
+        in_body: bool,
     },
     /// AWS Signature Version 4.
     Aws {
@@ -367,7 +369,7 @@ impl Auth {
         match self {
             Self::Basic { user, password } | Self::Digest { user, password } => vec![user, password],
             Self::Bearer(token) => vec![token],
-            Self::OAuth2 { token_url, client_id, client_secret, scope } => {
+            Self::OAuth2 { token_url, client_id, client_secret, scope, .. } => {
                 [token_url, client_id, client_secret].into_iter().chain(scope).collect()
             }
             Self::Aws { access_key, secret_key, session_token, region, service } => {

@@ -9,13 +9,25 @@ use clock::Timestamp;
 use http1::{Ending, Response, ResponseMachine};
 use measure::ErrorClass;
 
-use super::{Alone, BUFFER_SIZE, LOOK_NS, Times};
+use super::{BUFFER_SIZE, LOOK_NS, Times};
 use crate::conn::{Capture, Delivery, Stack, TlsStack, of_connect_errno, of_errno, of_tls};
 use crate::io::epoll::EpollIo;
 use crate::io::{Completion, ConnId, Io, Limits, Wait};
-use crate::shard::{RequestSettings, TargetSettings};
+use crate::shard::TargetSettings;
 
-pub(super) struct Wire<'a> {
+/// What is asked of whom.
+pub(crate) struct Asked<'a> {
+    pub(crate) target: &'a TargetSettings,
+    pub(crate) is_head: bool,
+    pub(crate) timeout_ns: u64,
+    pub(crate) limits: http1::Limits,
+    /// Bytes of a body that are kept, at most.
+    pub(crate) kept_body_bytes: usize,
+    /// The request, as it is sent.
+    pub(crate) request: &'a [u8],
+}
+
+pub(crate) struct Wire<'a> {
     io: EpollIo,
     conn: ConnId,
     target: &'a TargetSettings,
@@ -32,13 +44,8 @@ pub(super) struct Wire<'a> {
 }
 
 impl<'a> Wire<'a> {
-    pub(super) fn new(
-        alone: &'a Alone,
-        target: usize,
-        settings: &RequestSettings,
-        request: &'a [u8],
-    ) -> io::Result<Self> {
-        let target = &alone.targets[target];
+    pub(crate) fn new(asked: &Asked<'a>) -> io::Result<Self> {
+        let target = asked.target;
         let mut io = EpollIo::new(Limits { connections: 1, buffer_size: BUFFER_SIZE, buffer_count: 2 })?;
         let began = io.now();
         let conn = io.connect(&target.routes[0])?;
@@ -46,12 +53,12 @@ impl<'a> Wire<'a> {
             io,
             conn,
             target,
-            is_head: settings.is_head,
-            request,
-            machine: ResponseMachine::new(alone.response_limits),
+            is_head: asked.is_head,
+            request: asked.request,
+            machine: ResponseMachine::new(asked.limits),
             stack: Stack::Plain,
-            kept_bytes: (alone.response_limits.head_bytes as usize).saturating_add(alone.kept_body_bytes),
-            deadline: began.plus_nanos(settings.timeout_ns),
+            kept_bytes: (asked.limits.head_bytes as usize).saturating_add(asked.kept_body_bytes),
+            deadline: began.plus_nanos(asked.timeout_ns),
             began,
             connected: None,
             sent: None,
@@ -60,7 +67,7 @@ impl<'a> Wire<'a> {
     }
 
     /// Carries the exchange out; whoever wants to leave gets a timeout.
-    pub(super) fn run(
+    pub(crate) fn run(
         mut self,
         capture: &mut Capture,
         leave: &AtomicBool,

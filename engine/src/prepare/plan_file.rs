@@ -6,9 +6,11 @@
 //! Invariant: whatever the number of shards, the arrivals of each workload are exactly the share's arrivals.
 
 mod alone;
+mod tokens;
 mod users;
 
 pub use alone::prepare_alone;
+pub use tokens::token_sources;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +24,7 @@ use plan::document::{
     WorkloadLoad,
 };
 use plan::{DEFAULT_SEED, DEFAULT_TIMEOUT_NS, Plan, Scheme};
-use scenario::{Auth, FeederNames, Key, Program, Scenario, Scope, Step, Target};
+use scenario::{FeederNames, Key, Program, Scenario, Scope, Target};
 use schedule::{Arrivals, Cells, Process, Profile};
 
 use self::users::{closed, stays};
@@ -32,7 +34,7 @@ use super::{
 };
 use crate::io::Route;
 use crate::run::Rated;
-use crate::shard::scenarios::{Barrier, ScenarioSettings, World};
+use crate::shard::scenarios::{Barrier, ScenarioSettings, Token, World};
 use crate::shard::workload::{Task, Workload};
 use crate::shard::{FailStatus, RequestSettings, Settings, TargetSettings, TlsSettings};
 
@@ -62,7 +64,6 @@ pub struct FileRun<'a> {
 /// See [`PrepareError`].
 pub fn prepare_file(run: &FileRun<'_>, shards: usize) -> Result<Prepared, PrepareError> {
     let FileRun { file, plan, .. } = run;
-    refuse_what_is_missing(file)?;
     let feeders = feeders(run, &|_| true)?;
     let mut list = List::new(file.limits.names as usize);
     let compiled = compile(run, &feeders, &mut list)?;
@@ -123,28 +124,6 @@ fn expected(workload: &FileWorkload, plan: &Plan, rows: Option<u64>) -> Option<u
     let total = with_warmup(profile, warmup_ns).ok()?.arrival_count();
     let limit = [*count, rows].into_iter().flatten().min().unwrap_or(u64::MAX);
     Some(slots_here(plan, total.min(limit)))
-}
-
-/// What a plan may ask for and this version does not do. Better no run than half of one.
-fn refuse_what_is_missing(file: &PlanFile) -> Result<(), PrepareError> {
-    let mut all = file.setup.iter().chain(&file.scenarios).chain(&file.teardown);
-    if all.any(|scenario| asks_for_a_token(&scenario.steps)) {
-        return Err(PrepareError::Missing("OAuth 2 tokens"));
-    }
-    Ok(())
-}
-
-/// Whether a request among the steps carries a token that must be fetched.
-fn asks_for_a_token(steps: &[Step]) -> bool {
-    steps.iter().any(|step| match step {
-        Step::Request(request) => matches!(request.auth, Some(Auth::OAuth2 { .. })),
-        Step::Repeat(inner) => asks_for_a_token(&inner.steps),
-        Step::While(inner) => asks_for_a_token(&inner.steps),
-        Step::If(inner) => asks_for_a_token(&inner.then) || asks_for_a_token(&inner.otherwise),
-        Step::Choose(inner) => inner.choices.iter().any(|choice| asks_for_a_token(&choice.steps)),
-        Step::Group(inner) => asks_for_a_token(&inner.steps),
-        Step::Think(_) | Step::Barrier(_) | Step::Set(_) | Step::Stop => false,
-    })
 }
 
 type Source = Arc<Feeder<Mapping>>;
@@ -335,8 +314,8 @@ impl<'a> Compiler<'a> {
                 secrets: self.secrets.clone(),
                 setup: Vec::new(),
                 files: files(self.run, &program)?,
-                tokens: Vec::new(),
             }),
+            tokens: vec![Token::default(); program.tokens().len()],
             program,
         })
     }

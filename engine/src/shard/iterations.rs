@@ -24,7 +24,7 @@ use scenario::{Answer, Answered, Context, Failure, Iteration, Next, Outcome, The
 
 use super::exchange::{Cause, NONE};
 use super::release::FAILED_CONNECT_PAUSE_NS;
-use super::scenarios::{Columns, Filling, ScenarioSettings};
+use super::scenarios::{Columns, Filling, ScenarioSettings, TokenValue};
 use super::waiting::Waiting;
 use super::workload::{Due, Task, Workload};
 use super::{RELEASES_PER_TURN, Settings, Shard};
@@ -211,6 +211,14 @@ impl Iterations {
         self.buffers.push(buffer);
     }
 
+    /// Takes a token that was renewed. What it replaces is kept by whoever sends it: nothing is freed here.
+    pub(super) fn take_token(&mut self, place: u16, value: &TokenValue) {
+        let tokens = self.scenarios.iter_mut().flat_map(|scenario| &mut scenario.settings.tokens);
+        for token in tokens.filter(|token| token.place == place) {
+            token.value = Some(value.clone());
+        }
+    }
+
     /// The place of a scenario's workload among those whose iterations are counted.
     pub(super) fn counted(&self, scenario: u16) -> u32 {
         self.scenarios[usize::from(scenario)].settings.workload
@@ -264,7 +272,7 @@ impl<I: Io> Shard<I> {
             let unix_ns = self.unix_ns();
             let Scenario { settings, places, .. } = &mut self.iterations.scenarios[usize::from(id.scenario)];
             let place = &mut places[id.place as usize];
-            let filling = Filling { world: &settings.world, columns: &place.columns };
+            let filling = Filling::of(settings, &place.columns);
             let context = Context { unix_ns, values: &filling };
             place.request.clear();
             match place.iteration.resume(&settings.program, &context, &mut place.request) {
@@ -340,7 +348,7 @@ impl<I: Io> Shard<I> {
         let place = &mut places[id.place as usize];
         place.is_in_flight = false;
         let step = cause.request - settings.first_request;
-        let filling = Filling { world: &settings.world, columns: &place.columns };
+        let filling = Filling::of(settings, &place.columns);
         let context = Context { unix_ns, values: &filling };
         let (head, body) = capture.map_or((&[][..], None), |capture| capture.parts(response.body_bytes));
         let answer =
@@ -363,7 +371,7 @@ impl<I: Io> Shard<I> {
         let place = &mut places[id.place as usize];
         place.is_in_flight = false;
         let step = cause.request - settings.first_request;
-        let filling = Filling { world: &settings.world, columns: &place.columns };
+        let filling = Filling::of(settings, &place.columns);
         let context = Context { unix_ns, values: &filling };
         place.request.clear();
         let answered = place.iteration.unanswered(&settings.program, step, &context, &mut place.request);
@@ -409,7 +417,7 @@ impl<I: Io> Shard<I> {
         let known = self.settings.targets.iter().position(|target| {
             target.tls.is_some() == hop.is_secure && target.authority.as_bytes() == hop.authority
         });
-        let filling = Filling { world: &settings.world, columns: &place.columns };
+        let filling = Filling::of(settings, &place.columns);
         let context = Context { unix_ns, values: &filling };
         place.request.clear();
         let target = known.and_then(|known| u16::try_from(known).ok());

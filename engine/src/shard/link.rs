@@ -13,6 +13,8 @@ use measure::{Shape, Snapshot};
 use rtrb::{Consumer, Producer, RingBuffer};
 use schedule::Profile;
 
+use super::scenarios::TokenValue;
+
 /// Snapshots that go round between a shard and the control thread, beside the shard's own.
 const SPARES: usize = 3;
 
@@ -33,6 +35,13 @@ pub enum Command {
         workload: usize,
         /// The whole profile.
         profile: Arc<Profile>,
+    },
+    /// From now on requests carry this token.
+    Token {
+        /// Its place among those of the run.
+        place: u16,
+        /// The token.
+        value: TokenValue,
     },
     /// Send nothing more; wait for responses until the grace is over.
     Stop,

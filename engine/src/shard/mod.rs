@@ -334,6 +334,7 @@ impl<I: Io> Shard<I> {
                     self.phase = Phase::Running;
                 }
                 Command::Profile { workload, profile } => self.workloads[workload].set_profile(profile),
+                Command::Token { place, value } => self.iterations.take_token(place, &value),
                 Command::Stop => self.stop(),
                 Command::Abort => self.abort(),
             }

@@ -37,6 +37,40 @@ pub struct ScenarioSettings {
     pub variables_bytes: usize,
     /// What is the same for all iterations.
     pub world: Arc<World>,
+    /// The tokens that the program's requests carry, in its order.
+    pub tokens: Vec<Token>,
+}
+
+/// A token that requests carry.
+#[derive(Clone, Debug, Default)]
+pub struct Token {
+    /// Its place among those of the run.
+    pub place: u16,
+    /// What it is now; none before it was fetched.
+    pub value: Option<TokenValue>,
+}
+
+/// An OAuth 2 token, which no message shows. Whoever replaces one keeps it until every shard has the new one: a shard gives no
+/// memory back.
+#[derive(Clone)]
+pub struct TokenValue(Arc<[u8]>);
+
+impl TokenValue {
+    /// A token of these bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// Its bytes.
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TokenValue {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TokenValue(…)")
+    }
 }
 
 /// What all iterations of a plan may be filled in from.
@@ -48,8 +82,6 @@ pub struct World {
     pub setup: Vec<Option<Box<[u8]>>>,
     /// The files that the program sends, in its order.
     pub files: Vec<Arc<Mapping>>,
-    /// The tokens that its requests carry, in its order.
-    pub tokens: Vec<Option<Box<[u8]>>>,
 }
 
 impl fmt::Debug for World {
@@ -98,8 +130,16 @@ impl Columns {
 
 /// Everything that the texts of one iteration are filled in from, beside its own variables.
 pub(crate) struct Filling<'a> {
-    pub(crate) world: &'a World,
-    pub(crate) columns: &'a Columns,
+    world: &'a World,
+    columns: &'a Columns,
+    tokens: &'a [Token],
+}
+
+impl<'a> Filling<'a> {
+    /// For an iteration of a scenario with these columns.
+    pub(crate) fn of(scenario: &'a ScenarioSettings, columns: &'a Columns) -> Self {
+        Self { world: &scenario.world, columns, tokens: &scenario.tokens }
+    }
 }
 
 impl Values for Filling<'_> {
@@ -120,7 +160,7 @@ impl Values for Filling<'_> {
     }
 
     fn token(&self, index: u16) -> Option<&[u8]> {
-        self.world.tokens.get(usize::from(index))?.as_deref()
+        self.tokens.get(usize::from(index))?.value.as_ref().map(TokenValue::reveal)
     }
 }
 

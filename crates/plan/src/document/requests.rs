@@ -54,7 +54,7 @@ pub(crate) const DEFAULTS_KEYS: [&str; 6] =
     ["target", "timeout", "headers", "redirects", "fail-status", "think"];
 pub(crate) const AUTH_KEYS: [&str; 5] = ["basic", "bearer", "digest", "oauth2", "aws"];
 pub(crate) const LOGIN_KEYS: [&str; 2] = ["user", "password"];
-pub(crate) const OAUTH2_KEYS: [&str; 4] = ["token-url", "client-id", "client-secret", "scope"];
+pub(crate) const OAUTH2_KEYS: [&str; 5] = ["token-url", "client-id", "client-secret", "scope", "credentials"];
 pub(crate) const AWS_KEYS: [&str; 5] = ["access-key", "secret-key", "session-token", "region", "service"];
 
 /// Longest name of a request, in bytes.
@@ -490,7 +490,21 @@ fn auth(node: &Node, reader: &mut Reader<'_>) -> Option<Auth> {
                 |name: &str| needed(&fields, name, "token-url, client-id and client-secret", reader);
             let (url, id, secret) = (get("token-url"), get("client-id"), get("client-secret"));
             let scope = fields.get("scope").and_then(|node| reader.template(node));
-            Some(Auth::OAuth2 { token_url: url?, client_id: id?, client_secret: secret?, scope })
+            let places =
+                |text: &str| choose(text, "a place for credentials", &[("header", false), ("body", true)]);
+            let in_body = fields.parse("credentials", reader.problems, places).unwrap_or(false);
+            let url = url.filter(|url| match url.as_literal().map(crate::Url::parse) {
+                Some(Err(error)) => {
+                    if let Some(node) = fields.get("token-url")
+                        && let Value::Scalar(scalar) = &node.value
+                    {
+                        reader.problems.refuse(scalar, node.span, error);
+                    }
+                    false
+                }
+                _ => true,
+            });
+            Some(Auth::OAuth2 { token_url: url?, client_id: id?, client_secret: secret?, scope, in_body })
         }
         _ => {
             let fields = Fields::of(node, "aws", &AWS_KEYS, reader.problems)?;

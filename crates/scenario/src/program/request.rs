@@ -182,12 +182,13 @@ impl Compiler<'_> {
                 credentials.template(self, token, Filter::Field);
                 credentials.text("\r\n");
             }
-            Auth::OAuth2 { token_url, client_id, client_secret, scope } => {
+            Auth::OAuth2 { token_url, client_id, client_secret, scope, in_body } => {
                 let request = TokenRequest {
                     url: self.template(token_url),
                     client_id: self.template(client_id),
                     client_secret: self.template(client_secret),
                     scope: scope.as_ref().map(|scope| self.template(scope)),
+                    in_body: *in_body,
                 };
                 credentials.text("Authorization: Bearer ");
                 let token = self.token(request);

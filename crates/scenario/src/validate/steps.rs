@@ -5,6 +5,7 @@ use super::{NESTING_MAX, REDIRECTS_MAX, ROUNDS_MAX, STEPS_MAX, Scope};
 use crate::condition::Condition;
 use crate::error::{Origin, ScenarioError, Shown};
 use crate::exchange::{Check, Extraction, RegexSubject, Source, Subject};
+use crate::expression::ExpressionKind;
 use crate::name::{fix_for, is_token};
 use crate::syntax::{Auth, BodySource, JsonNode, PartValue, RequestStep, Scenario, Size, Step};
 use crate::template::Template;
@@ -264,6 +265,35 @@ impl<'a> Walk<'a> {
         }
         for template in auth.templates() {
             self.template(template);
+            if matches!(auth, Auth::OAuth2 { .. }) {
+                self.known_before(template);
+            }
+        }
+    }
+
+    /// What a token is asked for with is filled in before anything is run.
+    fn known_before(&mut self, template: &Template) {
+        for expression in template.expressions() {
+            expression.walk(&mut |expression| {
+                let is_constant = |name: &String| self.scope.constants.iter().any(|(known, _)| known == name);
+                let is_late = match &expression.kind {
+                    ExpressionKind::Variable(name) => !is_constant(name),
+                    ExpressionKind::Column { .. } | ExpressionKind::Setup(_) => true,
+                    ExpressionKind::Literal(_) | ExpressionKind::Secret(_) | ExpressionKind::Call(..) => {
+                        false
+                    }
+                };
+                if is_late {
+                    let what = "a token is fetched before any iteration, and this is not known then";
+                    let error = ScenarioError::new(
+                        expression.offset,
+                        expression.length,
+                        what,
+                        "a constant of the plan or a secret",
+                    );
+                    self.errors.push(error.of(template.origin));
+                }
+            });
         }
     }
 

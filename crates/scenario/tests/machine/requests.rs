@@ -1,6 +1,6 @@
 use scenario::{
     Auth, BodySource, Failure, HeaderField, Iteration, JsonNode, Key, MultipartPart, Next, Origin, Outcome,
-    PartValue, RequestStep, Scenario, Size, TokenRequest, validate,
+    PartValue, RequestStep, Scenario, Size, TokenMessage, validate,
 };
 
 use crate::harness::{answer, compile, context, request, run, run_slot, scope, set, template};
@@ -163,19 +163,39 @@ fn headers_and_credentials() {
         client_id: template("me"),
         client_secret: template("{{secret.password}}"),
         scope: None,
+        in_body: true,
+    };
+    let basic = Auth::OAuth2 {
+        token_url: template("http://id.test/{{region}}"),
+        client_id: template("a:b"),
+        client_secret: template("{{secret.password}}"),
+        scope: Some(template("read write")),
+        in_body: false,
     };
     let program = compile(vec![
         request(|request| request.auth = Some(oauth.clone())),
         request(|request| request.auth = Some(oauth)),
+        request(|request| request.auth = Some(basic)),
     ]);
-    assert_eq!(program.tokens().len(), 1, "one token for both");
-    let (mut url, mut body) = (Vec::new(), Vec::new());
-    program.tokens()[0].render(&context(), &mut url, &mut body).unwrap();
-    assert_eq!(url, b"http://id.test/token");
-    assert_eq!(body, b"grant_type=client_credentials&client_id=me&client_secret=hunter2");
-    let response = br#"{"token_type": "Bearer", "access_token": "a.b\/c", "expires_in": 60}"#;
-    assert_eq!(TokenRequest::read(response), Some((b"a.b/c".to_vec(), Some(60))));
-    assert_eq!(TokenRequest::read(br#"{"error": "invalid_client"}"#), None);
+    assert_eq!(program.tokens().len(), 2, "one token for those that ask alike");
+    let messages: Vec<TokenMessage> =
+        program.tokens().iter().map(|request| request.render(&context()).unwrap()).collect();
+    assert_eq!(
+        messages,
+        [
+            TokenMessage {
+                url: b"http://id.test/token".to_vec(),
+                authorization: None,
+                body: b"grant_type=client_credentials&client_id=me&client_secret=hunter2".to_vec(),
+            },
+            TokenMessage {
+                url: b"http://id.test/eu".to_vec(),
+                authorization: Some(b"Basic YSUzQWI6aHVudGVyMg==".to_vec()),
+                body: b"grant_type=client_credentials&scope=read%20write".to_vec(),
+            },
+        ]
+    );
+    assert!(!format!("{messages:?}").contains("hunter2"));
     assert!(run(&program).requests[1].contains("\r\nAuthorization: Bearer oauth-token\r\n"));
     let text = sent(|request| {
         request.method = "PUT".into();

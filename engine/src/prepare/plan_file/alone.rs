@@ -2,7 +2,7 @@
 
 use scenario::Scenario;
 
-use super::{Compiler, FileRun, List, feeders, limits, refuse_what_is_missing, targets};
+use super::{Compiler, FileRun, List, feeders, limits, targets};
 use crate::once::Alone;
 use crate::prepare::PrepareError;
 
@@ -12,7 +12,6 @@ use crate::prepare::PrepareError;
 /// # Errors
 /// See [`PrepareError`].
 pub fn prepare_alone(run: &FileRun<'_>, scenario: &Scenario, index: usize) -> Result<Alone, PrepareError> {
-    refuse_what_is_missing(run.file)?;
     // Data may have millions of rows: only what it uses is read.
     let feeders = feeders(run, &|name| scenario.data.iter().any(|(used, _)| used == name))?;
     let mut list = List::new(run.file.limits.names as usize);

@@ -115,6 +115,7 @@ impl Lab {
             most: 10_000,
             variables_bytes: 1_024,
             world: Arc::new(World::default()),
+            tokens: Vec::new(),
             program,
         }];
         self.task = Task::Scenario(0);

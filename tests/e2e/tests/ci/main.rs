@@ -11,6 +11,7 @@ mod environment;
 mod gbit;
 mod journeys;
 mod load;
+mod oauth2;
 mod plan_files;
 mod quickstart;
 mod rate_cap;

@@ -166,6 +166,13 @@ fn steps() -> Vec<Row> {
         (step("get: /\n      body: {a: b}"), (7, 14), "a body has no key"),
         (step("put: /\n      body: x\n      bytes: 1k"), (8, 7), "body and bytes do not go together"),
         (step("put: /\n      bytes: many"), (7, 14), "is not a size"),
+        (
+            step(
+                "get: /\n      auth: {oauth2: {token-url: http://id/t, client-id: a, client-secret: b, credentials: url}}",
+            ),
+            (7, 92),
+            "a place for credentials",
+        ),
         (step("put: /\n      bytes: {uniform: [1k]}"), (7, 24), "a uniform law has two ends"),
         (step("put: /\n      bytes: {unifrom: [1k, 2k]}"), (7, 15), "did you mean uniform?"),
         (step("put: /\n      bytes: {normal: {mean: 1k}}"), (7, 24), "deviation"),

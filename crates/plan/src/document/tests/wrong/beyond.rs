@@ -86,6 +86,18 @@ fn steps() -> Vec<Row> {
         (step("put: /\n      bytes: {exponential: 0}"), (7, 28), "a mean of nothing is no law"),
         (step("put: /\n      bytes: {exponential: 200MiB}"), (7, 14), "up to ten times their mean"),
         (step("put: /\n      bytes: 2GiB"), (7, 14), "more than 1 GiB"),
+        (
+            step("get: /\n      auth: {oauth2: {token-url: id.example, client-id: a, client-secret: b}}"),
+            (7, 33),
+            "is not a URL",
+        ),
+        (
+            step(
+                "set: {a: x}\n    - get: /\n      auth: {oauth2: {token-url: http://h, client-id: \"{{a}}\", client-secret: b}}",
+            ),
+            (8, 57),
+            "a token is fetched before any iteration",
+        ),
         (step("put: /\n      bytes: \"{{add(1)}}\""), (7, 17), "add takes 2 arguments, not 1"),
         (step("get: \"/{{x}}\""), (6, 16), "x"),
         (step("get: \"/{{\""), (6, 16), "the expression is not finished"),
