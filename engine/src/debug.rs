@@ -176,7 +176,11 @@ impl Page<'_> {
         }
         let told = match exchange.answer {
             Ok(response) => {
-                let more = if exchange.is_redirect { ", a redirect" } else { "" };
+                let more = match exchange {
+                    Exchange { is_redirect: true, .. } => ", a redirect",
+                    Exchange { is_challenge: true, .. } => ", a challenge",
+                    _ => "",
+                };
                 let counts = if exchange.is_failure { ", which counts as a failure" } else { "" };
                 let size = figures::counted(response.body_bytes, "byte");
                 format!("status {}{more}{counts}, body of {size}", response.status)

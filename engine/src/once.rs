@@ -102,6 +102,8 @@ pub struct Exchange<'a> {
     pub is_failure: bool,
     /// It leads elsewhere, where the next exchange goes.
     pub is_redirect: bool,
+    /// It asks for credentials, with which the next exchange goes.
+    pub is_challenge: bool,
     /// Its checks, and whether they held.
     pub checks: Vec<(&'a str, bool)>,
     /// What was extracted: names and values.
@@ -318,6 +320,11 @@ impl Runner<'_> {
             match then {
                 Then::Continue => return Ok(None),
                 Then::Ended(outcome) => return Ok(Some(End::Of(outcome))),
+                Then::Again => {
+                    if let Err(failure) = self.send_again(step, bytes) {
+                        return Ok(Some(End::Of(Outcome::Failed(failure))));
+                    }
+                }
                 Then::Redirect => match self.follow(step, bytes) {
                     Ok(next) => target = next,
                     Err(end) => return Ok(Some(end)),
@@ -352,8 +359,9 @@ impl Runner<'_> {
             }
             Err(_) => self.iteration.unanswered(program, step, &context, &mut Vec::new()),
         };
-        let is_redirect = answered.then == Then::Redirect;
-        let is_failure = answer.map_or(true, |response| settings.fail_status.contains(response.status));
+        let (is_redirect, is_challenge) = (answered.then == Then::Redirect, answered.then == Then::Again);
+        let is_failure =
+            answer.map_or(true, |response| settings.fail_status.contains(response.status) && !is_challenge);
         self.course.failures += u64::from(is_failure);
         self.course.failed_checks += u64::from(answered.failed.count_ones());
         let judged = request.check_names().enumerate().filter_map(|(bit, name)| {
@@ -363,7 +371,8 @@ impl Runner<'_> {
         let value =
             |index: u16| (program.variables()[usize::from(index)].as_str(), self.iteration.variable(index));
         // A check that ends the iteration, and a redirect, come before anything is extracted.
-        let is_read = answer.is_ok() && !is_redirect && answered.then != Then::Ended(Outcome::Stopped);
+        let is_read =
+            answer.is_ok() && !is_redirect && !is_challenge && answered.then != Then::Ended(Outcome::Stopped);
         let exchange = Exchange {
             name: &request.name,
             target,
@@ -374,11 +383,20 @@ impl Runner<'_> {
             times,
             is_failure,
             is_redirect,
+            is_challenge,
             checks: judged.collect(),
             extracted: if is_read { request.extracted().map(value).collect() } else { Vec::new() },
         };
         (self.watch)(&Event::Exchange(&exchange));
         answered.then
+    }
+
+    /// Writes the request once more, with the credentials that its server has asked for.
+    fn send_again(&mut self, step: u16, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+        let alone = self.alone;
+        let filling = Filling::of(&alone.scenario, &self.columns);
+        let context = Context { unix_ns: unix_ns(alone), values: &filling };
+        self.iteration.again(&alone.scenario.program, step, &context, bytes)
     }
 
     /// Writes the request that a redirect asks for; yields the target that it goes to.

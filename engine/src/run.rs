@@ -145,6 +145,7 @@ impl Run {
     }
 
     /// Hands renewed tokens on to the shards from now on.
+    #[must_use]
     pub fn with_refresher(self, refresher: Option<Refresher>) -> Self {
         Self { refresher, ..self }
     }

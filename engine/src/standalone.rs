@@ -161,15 +161,9 @@ fn carry_out(
     let Prepared { shards, rated, names, connections, expected } = prepared;
     let launched = launch(stage.decision.driver, &stage.division.engine, shards);
     let workers = launched.inspect_err(|_| drop(around.tear_down()))?;
-    let run = Run::new(workers, names.shape(), rated, stage.plan.timeout_ns);
-    let mut run = run.with_refresher(around.lend_refresher());
-    let target = match from {
-        None => format!("{} {}", stage.plan.request.method.as_str(), stage.url),
-        Some(from) => {
-            let targets = from.file.targets.iter().map(|target| target.url.to_string());
-            targets.collect::<Vec<_>>().join(", ")
-        }
-    };
+    let mut run = Run::new(workers, names.shape(), rated, stage.plan.timeout_ns)
+        .with_refresher(around.lend_refresher());
+    let target = shown_target(&stage, from);
     let driver = stage.decision.driver.to_string();
     let words = Words {
         run_id: &stage.run_id,
@@ -232,6 +226,17 @@ fn judged_here(
         format!("threshold {} was not judged: what it names belongs to other workloads", threshold.text)
     }));
     Ok(given.iter().chain(here).cloned().collect())
+}
+
+/// What is loaded, for people.
+fn shown_target(stage: &Stage, from: Option<&FromFile>) -> String {
+    match from {
+        None => format!("{} {}", stage.plan.request.method.as_str(), stage.url),
+        Some(from) => {
+            let targets = from.file.targets.iter().map(|target| target.url.to_string());
+            targets.collect::<Vec<_>>().join(", ")
+        }
+    }
 }
 
 /// The ways to all targets of a plan file, without the load.

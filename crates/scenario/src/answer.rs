@@ -3,10 +3,11 @@
 use crate::compare::{compare, contains, number};
 use crate::cookie;
 use crate::decode::Workspace;
+use crate::digest::next_nonce;
 use crate::encode;
 use crate::exchange::{RegexSubject, Subject};
 use crate::fields::field;
-use crate::iteration::{Context, Iteration, Outcome};
+use crate::iteration::{Context, Credentials, Iteration, Outcome};
 use crate::json::push_text;
 use crate::program::{Check, Extraction, Program, Request, Source, Test};
 use crate::request::place;
@@ -45,6 +46,8 @@ pub enum Then {
     Continue,
     /// With [`Iteration::follow`], if [`Iteration::hop`] is allowed.
     Redirect,
+    /// With [`Iteration::again`]: the server has asked for credentials.
+    Again,
     /// It does not.
     Ended(Outcome),
 }
@@ -70,6 +73,9 @@ impl Iteration {
         if program.cookies {
             let from = place(&self.hop.address);
             self.jar.receive(answer.head, from, context.unix_ns);
+        }
+        if self.challenge(request, answer) {
+            return Answered { passed: 0, failed: 0, then: Then::Again };
         }
         if self.hops_left > 0
             && let Some(then) = self.redirect(request, answer, workspace)
@@ -111,6 +117,27 @@ impl Iteration {
         }
         scratch.truncate(start);
         Answered { passed: 0, failed, then }
+    }
+
+    /// RFC 7616 §3.3: whether the server asks for credentials that the request then is sent with.
+    fn challenge(&mut self, request: &Request, answer: &Answer<'_>) -> bool {
+        let Some(login) = request.template.login.map(usize::from) else { return false };
+        if self.sent.credentials == Credentials::None {
+            // Another host has no say in this.
+            return false;
+        }
+        if let Some(offer) = self.accepted(request, answer.status, answer.head) {
+            self.challenges[login].keep(&offer, self.draws.aside());
+            self.sent.may_repeat = false;
+            return true;
+        }
+        if answer.status == 401 {
+            // Whatever comes next is asked anew.
+            self.challenges[login].forget();
+        } else if let Some(nonce) = next_nonce(answer.head).filter(|_| self.challenges[login].is_known()) {
+            self.challenges[login].go_on_with(nonce);
+        }
+        false
     }
 
     /// RFC 9110 §15.4: where the response leads, if it leads anywhere.

@@ -36,6 +36,11 @@ impl Draws {
         philox([self.slot, self.number], self.key.0)
     }
 
+    /// Two uniform numbers that no other draw of the iteration gives, and that change none of them.
+    pub(crate) fn aside(&self) -> [u64; 2] {
+        philox([self.slot, u64::MAX - self.number], self.key.0)
+    }
+
     /// A uniform number below `bound`; 0 when there is none.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         // Uneven by less than bound ÷ 2^64: beyond what any number of draws can show.

@@ -40,10 +40,15 @@ pub(crate) fn push_padded(number: u64, width: usize, out: &mut Vec<u8>) {
     }
 }
 
+/// The two digits of a byte in hexadecimal.
+pub(crate) fn hex_digits(byte: u8) -> [u8; 2] {
+    [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]
+}
+
 /// Appends bytes in hexadecimal.
 pub(crate) fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
     for byte in bytes {
-        out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        out.extend_from_slice(&hex_digits(*byte));
     }
 }
 

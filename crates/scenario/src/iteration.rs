@@ -5,7 +5,8 @@
 //!            resume                      answer
 //!  begin ──► ┌──────┐ Request ─► (caller sends) ─► ┌────────┐ Continue ─► resume
 //!            │ runs │ Think ───► (caller waits) ─► resume   │ Redirect ─► follow ─► (caller sends) ─► answer
-//!            └──────┘ Wait ────► (caller waits) ─► resume   │ Ended
+//!            └──────┘ Wait ────► (caller waits) ─► resume   │ Again ───► again ──► (caller sends) ─► answer
+//!                                                           │ Ended
 //!                     Group… ──► resume            └────────┘
 //!                     Ended
 //! ```
@@ -15,9 +16,10 @@
 
 use crate::arena::Variables;
 use crate::cookie::Jar;
+use crate::digest::{Challenge, Offer, offer};
 use crate::draw::{Draws, Key};
 use crate::encode;
-use crate::program::{Operation, Program};
+use crate::program::{Operation, Program, Request};
 use crate::request::{Hop, Way};
 use crate::validate::{NESTING_MAX, ROUNDS_MAX};
 use crate::value::{Failure, Filler, Value, Values};
@@ -105,6 +107,31 @@ pub struct Iteration {
     pub(crate) jar: Jar,
     pub(crate) hop: Hop,
     pub(crate) hops_left: u8,
+    /// For each login of the program, what its server asked for.
+    pub(crate) challenges: Vec<Challenge>,
+    pub(crate) sent: Sent,
+}
+
+/// How the request that is under way went out.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct Sent {
+    /// As the redirect before it wanted.
+    is_hop: bool,
+    pub(crate) credentials: Credentials,
+    /// It may be sent again if its server asks for that.
+    pub(crate) may_repeat: bool,
+}
+
+/// Whether a request carries what answers a challenge.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    /// Nobody is to log in, or not there.
+    #[default]
+    None,
+    /// Not yet: its server may ask.
+    Bare,
+    /// It does.
+    Given,
 }
 
 impl Iteration {
@@ -124,6 +151,8 @@ impl Iteration {
             jar: if program.cookies { Jar::with_room() } else { Jar::default() },
             hop: if remembers { Hop::with_room() } else { Hop::default() },
             hops_left: 0,
+            challenges: program.logins.iter().map(|_| Challenge::with_room()).collect(),
+            sent: Sent::default(),
         }
     }
 
@@ -135,6 +164,9 @@ impl Iteration {
         (self.slot, self.user) = (slot, user);
         self.variables.clear();
         self.jar.clear();
+        for challenge in &mut self.challenges {
+            challenge.forget();
+        }
     }
 
     /// Goes on until something is to be done. A request's bytes are appended to `out`.
@@ -224,6 +256,7 @@ impl Iteration {
         let request = &program.requests[usize::from(step)];
         self.draws_before = self.draws;
         self.hops_left = request.redirects;
+        self.sent.may_repeat = true;
         let target = &program.targets[usize::from(request.target)];
         let written = self.render(program, step, false, context, out)?;
         // Only what may be led elsewhere, or has cookies, remembers where it went.
@@ -237,6 +270,44 @@ impl Iteration {
             self.hop.is_get = false;
         }
         Ok(Next::Request { step })
+    }
+
+    /// Whether the request that was written last goes without the credentials that its server may ask for
+    /// ([`crate::Then::Again`]): by whatever name such a request is counted.
+    pub fn is_bare(&self) -> bool {
+        self.sent.credentials == Credentials::Bare
+    }
+
+    /// Whether a response will be answered by sending the request again ([`crate::Then::Again`]), and is no failure therefore.
+    pub fn is_challenged(&self, program: &Program, step: u16, status: u16, head: &[u8]) -> bool {
+        self.accepted(&program.requests[usize::from(step)], status, head).is_some()
+    }
+
+    /// What a server asks for, if the request is to be sent again.
+    pub(crate) fn accepted<'a>(&self, request: &Request, status: u16, head: &'a [u8]) -> Option<Offer<'a>> {
+        if status != 401 || request.template.login.is_none() || !self.sent.may_repeat {
+            return None;
+        }
+        // Credentials that were refused are not tried again, unless it was only that they had become too old.
+        offer(head).filter(|offer| match self.sent.credentials {
+            Credentials::None => false,
+            Credentials::Bare => true,
+            Credentials::Given => offer.is_stale,
+        })
+    }
+
+    /// Appends the same request once more, as a challenge asks for.
+    pub fn again(
+        &mut self,
+        program: &Program,
+        step: u16,
+        context: &Context<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let start = out.len();
+        self.draws = self.draws_before;
+        let written = self.render(program, step, self.sent.is_hop, context, out);
+        written.map(drop).inspect_err(|_| out.truncate(start))
     }
 
     /// Appends the request that a redirect asks for, which the caller has found to be allowed: see [`Iteration::hop`].
@@ -263,8 +334,23 @@ impl Iteration {
     ) -> Result<std::ops::Range<usize>, Failure> {
         let request = &program.requests[usize::from(step)];
         let target = &program.targets[usize::from(request.target)];
-        let way =
-            Way { target, hop: is_hop.then_some(&self.hop), cookies: program.cookies.then_some(&self.jar) };
+        let mut way = Way {
+            target,
+            hop: is_hop.then_some(&self.hop),
+            cookies: program.cookies.then_some(&self.jar),
+            login: None,
+        };
+        self.sent.is_hop = is_hop;
+        self.sent.credentials = Credentials::None;
+        if let Some(index) = request.template.login.map(usize::from).filter(|_| !way.is_elsewhere()) {
+            let challenge = &mut self.challenges[index];
+            self.sent.credentials = Credentials::Bare;
+            if challenge.is_known() {
+                self.sent.credentials = Credentials::Given;
+                challenge.count();
+                way.login = Some((&program.logins[index], challenge));
+            }
+        }
         let mut filler = Filler {
             variables: &self.variables,
             values: context.values,
@@ -304,7 +390,7 @@ impl Iteration {
     /// Where the redirect leads that [`crate::Then::Redirect`] announced.
     pub fn hop(&self, program: &Program, step: u16) -> HopView<'_> {
         let target = &program.targets[usize::from(program.requests[usize::from(step)].target)];
-        let is_elsewhere = Way { target, hop: Some(&self.hop), cookies: None }.is_elsewhere();
+        let is_elsewhere = Way { target, hop: Some(&self.hop), cookies: None, login: None }.is_elsewhere();
         let address = &self.hop.address;
         HopView {
             is_secure: address.is_secure,

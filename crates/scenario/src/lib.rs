@@ -18,6 +18,7 @@ mod condition;
 mod cookie;
 mod cursor;
 mod decode;
+mod digest;
 mod draw;
 mod encode;
 mod error;

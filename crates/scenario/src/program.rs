@@ -9,6 +9,7 @@ mod token;
 
 pub use token::{GivenToken, TokenMessage};
 
+use crate::digest::Login;
 use crate::error::ScenarioError;
 use crate::exchange::RegexSubject;
 use crate::json_path::JsonPath;
@@ -46,6 +47,7 @@ pub struct Program {
     groups: Vec<String>,
     barriers: Vec<Barrier>,
     tokens: Vec<TokenRequest>,
+    pub(crate) logins: Vec<Login>,
 }
 
 /// A column that a program uses.
@@ -104,6 +106,11 @@ impl Request {
     /// The names of its checks; a check's index here is its bit in [`crate::Answered`].
     pub fn check_names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.checks.iter().map(|check| check.name.as_str())
+    }
+
+    /// Whether it is sent without credentials first, where the iteration has met no challenge of the server yet.
+    pub fn is_challenged(&self) -> bool {
+        self.template.login.is_some()
     }
 
     /// The variables that it extracts, by their places in [`Program::variables`].

@@ -5,6 +5,7 @@
 
 use crate::aws::Aws;
 use crate::cookie::{Jar, Place};
+use crate::digest::{Challenge, Login};
 use crate::encode::{self, Alphabet};
 use crate::location::{Address, host_of, path_of};
 use crate::program::Target;
@@ -47,6 +48,8 @@ pub(crate) struct Template {
     pub(crate) body: Option<Vec<Part>>,
     /// How the finished request is signed.
     pub(crate) aws: Option<Aws>,
+    /// Who answers challenges: an index into the program's logins.
+    pub(crate) login: Option<u16>,
 }
 
 /// How a request is sent again after a redirect.
@@ -71,6 +74,8 @@ pub(crate) struct Way<'a> {
     pub(crate) target: &'a Target,
     pub(crate) hop: Option<&'a Hop>,
     pub(crate) cookies: Option<&'a Jar>,
+    /// Who logs in, and the challenge that is answered.
+    pub(crate) login: Option<(&'a Login, &'a Challenge)>,
 }
 
 impl Way<'_> {
@@ -113,6 +118,9 @@ impl Template {
         push_parts(&self.fields, filler, out)?;
         if !way.is_elsewhere() {
             push_parts(&self.credentials, filler, out)?;
+            if let Some((login, challenge)) = way.login {
+                challenge.push_field(login, request..start - 1, target.clone(), filler, out)?;
+            }
         }
         if let Some(jar) = way.cookies {
             let path = start..start + path_of(&out[target.clone()]).len();

@@ -109,17 +109,24 @@ mod iterations {
             request.url = template("/{{add(iteration, 1)}}/{{normal(9, 2)}}/{{exponential(9)}}");
             request.body = BodySource::Bytes(Size::Uniform { low: 0, high: 2_000 });
         });
+        let challenged = request(|request| {
+            request.auth = Some(Auth::Digest {
+                user: template("{{users.name}}"),
+                password: template("{{secret.password}}"),
+            });
+        });
         compile(vec![
             login,
             signed,
+            challenged,
             uploaded,
             set("token", "{{token}}{{upper(token)}}"),
             Step::Repeat(rounds),
         ])
     }
 
-    const HEAD: &str =
-        "Location: ../next?a=b\r\nSet-Cookie: sid=s1; Path=/; Max-Age=60\r\nSet-Cookie: b=2\r\n";
+    const HEAD: &str = "Location: ../next?a=b\r\nSet-Cookie: sid=s1; Path=/; Max-Age=60\r\nSet-Cookie: b=2\r\n\
+         WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\r\n";
     const BODY: &[u8] =
         br#"{"items": [{"token": "x"}, {"token": "a\u00e4"}], "region": "eu", "text": "id=77"}"#;
 
@@ -136,7 +143,11 @@ mod iterations {
         loop {
             match iteration.resume(program, &context(), out) {
                 Next::Request { step } => {
-                    let mut status = if requests == 0 { 303 } else { 200 };
+                    let mut status = match requests {
+                        0 => 303,
+                        _ if iteration.is_bare() => 401,
+                        _ => 200,
+                    };
                     loop {
                         out.clear();
                         requests += 1;
@@ -144,6 +155,7 @@ mod iterations {
                         match iteration.answer(program, step, &context(), &given, workspace).then {
                             Then::Continue => break,
                             Then::Redirect => iteration.follow(program, step, &context(), out).unwrap(),
+                            Then::Again => iteration.again(program, step, &context(), out).unwrap(),
                             Then::Ended(outcome) => panic!("{outcome:?}"),
                         }
                         status = 200;
@@ -166,7 +178,7 @@ mod iterations {
         let mut out = Vec::with_capacity(4 << 10);
         let before = ALLOCATIONS.get();
         let requests = iterate(&program, &mut iteration, &mut out, &mut workspace, 0);
-        assert_eq!(requests, 7);
+        assert_eq!(requests, 9);
         assert!(ALLOCATIONS.get() > before, "the counter counts");
         for slot in 1..20 {
             iterate(&program, &mut iteration, &mut out, &mut workspace, slot);

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 /// What tests start for real. Debian's package, and the program, or the command line, by which its presence is known.
 const SERVERS: &[(&str, &str)] = &[
     ("nginx-light", "nginx"),
+    ("apache2-bin", "apache2"),
     ("python3", "python3"),
     ("python3-venv", "python3 -m ensurepip --version"),
     ("openssl", "openssl"),

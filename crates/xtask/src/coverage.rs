@@ -47,6 +47,7 @@ const PARSERS: &[(&str, &[&str])] = &[
             "crates/scenario/src/status.rs",
         ],
     ),
+    ("scenario_challenge", &["crates/scenario/src/digest.rs"]),
     ("scenario_cookies", &["crates/scenario/src/cookie.rs"]),
     ("scenario_json_path", &["crates/scenario/src/json_path.rs", "crates/scenario/src/json.rs"]),
     ("scenario_template", &["crates/scenario/src/template.rs", "crates/scenario/src/expression.rs"]),

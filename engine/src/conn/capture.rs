@@ -32,6 +32,13 @@ impl Capture {
         self.is_cut = false;
     }
 
+    /// The head of the response. Its body is left as it came.
+    pub(crate) fn head(&mut self) -> &[u8] {
+        // What is no longer than it is said to be is not taken for chunks.
+        let Parts { head, .. } = parts(&mut self.bytes, u64::MAX);
+        &self.bytes[head]
+    }
+
     /// The head and the body of the response, whose body has so many bytes; no body if not all of it was kept.
     pub(crate) fn parts(&mut self, body_bytes: u64) -> (&[u8], Option<&[u8]>) {
         let Parts { head, body } = parts(&mut self.bytes, body_bytes);

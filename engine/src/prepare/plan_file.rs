@@ -202,8 +202,10 @@ impl List {
         u32::try_from(place).unwrap_or(u32::MAX)
     }
 
-    /// Takes what a program has; yields the place of the first check of each of its requests.
-    fn add(&mut self, program: &Program) -> Vec<u32> {
+    /// Takes what a program has; yields the place of the first check of each of its requests, and of what is counted when it goes
+    /// without credentials.
+    fn add(&mut self, program: &Program) -> (Vec<u32>, Vec<u16>) {
+        let first_request = self.requests.len();
         let mut first_checks = Vec::new();
         for request in program.requests() {
             first_checks.push(u32::try_from(self.checks.len()).unwrap_or(u32::MAX));
@@ -218,7 +220,17 @@ impl List {
             let name = unlike(&self.groups, group.clone());
             self.groups.push(name);
         }
-        first_checks
+        let mut bare_requests = Vec::new();
+        for (step, request) in program.requests().iter().enumerate() {
+            let mut place = first_request + step;
+            if request.is_challenged() {
+                let name = self.name(&format!("{} (challenge)", request.name), &request.tags);
+                place = self.requests.len();
+                self.requests.push(request_settings(request, name));
+            }
+            bare_requests.push(u16::try_from(place).unwrap_or(u16::MAX));
+        }
+        (first_checks, bare_requests)
     }
 
     fn names(&self, file: &PlanFile) -> Names {
@@ -293,7 +305,7 @@ impl<'a> Compiler<'a> {
         })?;
         let first_request = u16::try_from(list.requests.len()).unwrap_or(u16::MAX);
         let first_group = u32::try_from(list.groups.len()).unwrap_or(u32::MAX);
-        let first_checks = list.add(&program);
+        let (first_checks, bare_requests) = list.add(&program);
         let barrier = |barrier: &scenario::Barrier| {
             let known = self.barriers.entry(barrier.name.clone());
             Arc::clone(known.or_insert_with(|| Arc::new(Barrier::new(barrier.users))))
@@ -302,6 +314,7 @@ impl<'a> Compiler<'a> {
         Ok(ScenarioSettings {
             workload: u32::try_from(index).unwrap_or(u32::MAX),
             first_request,
+            bare_requests,
             first_group,
             first_checks,
             barriers: program.barriers().iter().map(barrier).collect(),

@@ -136,6 +136,10 @@ impl<I: Io> Shard<I> {
     fn responded(&mut self, conn: ConnId, id: ExchangeId, response: Response, ended: bool) {
         let exchange = self.exchanges.finish(id);
         let request = &self.settings.requests[usize::from(exchange.cause.request)];
+        let (name, mut is_failure) = (request.name, request.fail_status.contains(response.status));
+        if response.status == UNAUTHORIZED && is_failure {
+            is_failure = !self.is_challenged(conn, exchange.cause, &response);
+        }
         // In a turn whose queue was flushed, a response may come in the turn of its request.
         let now = self.now.max(exchange.sent);
         let response_ns = now.nanos_since(exchange.intended);
@@ -144,11 +148,11 @@ impl<I: Io> Shard<I> {
         if let Some(at) = exchange.first_byte {
             recorder.first_byte(at.nanos_since(exchange.sent));
         }
-        if request.fail_status.contains(response.status) {
-            recorder.failed(request.name, ErrorClass::Status, response_ns, Some(service_ns));
+        if is_failure {
+            recorder.failed(name, ErrorClass::Status, response_ns, Some(service_ns));
             recorder.status(response.status);
         } else {
-            recorder.ok(request.name, response_ns, service_ns, response.status);
+            recorder.ok(name, response_ns, service_ns, response.status);
         }
         let connection = &mut self.connections[conn.index as usize];
         let mut capture = connection.capture.take();
@@ -346,6 +350,9 @@ impl<I: Io> Shard<I> {
         self.targets[connection.target].pool.closed(conn);
     }
 }
+
+/// RFC 9110 §15.5.2: the status of a response that may be a challenge.
+const UNAUTHORIZED: u16 = 401;
 
 /// Room for a TLS flight or an encrypted request before a buffer grows: 1 KiB.
 const TLS_BUFFER: usize = 1_024;

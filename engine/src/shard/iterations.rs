@@ -29,7 +29,7 @@ use super::waiting::Waiting;
 use super::workload::{Due, Task, Workload};
 use super::{RELEASES_PER_TURN, Settings, Shard};
 use crate::conn::Capture;
-use crate::io::Io;
+use crate::io::{ConnId, Io};
 
 /// How often a shard looks whether a barrier has opened: 1 ms.
 const BARRIER_LOOK_NS: u64 = 1_000_000;
@@ -82,12 +82,25 @@ struct Place {
     user: u32,
     warmup: bool,
     intended: Timestamp,
+    /// The request step that it is at.
+    step: u16,
     iteration: Iteration,
     columns: Columns,
     /// The request that is to be sent next.
     request: Vec<u8>,
     groups: Vec<Entered>,
     think_ns: u64,
+}
+
+impl Place {
+    /// What is counted of the request that was written last.
+    fn request_of(&self, settings: &ScenarioSettings) -> u16 {
+        if self.iteration.is_bare() {
+            settings.bare_requests[usize::from(self.step)]
+        } else {
+            settings.first_request + self.step
+        }
+    }
 }
 
 /// A scenario and its iterations on one shard.
@@ -127,6 +140,7 @@ impl Scenario {
             user: NONE,
             warmup: false,
             intended: Timestamp::ZERO,
+            step: 0,
             iteration: Iteration::new(&self.settings.program, self.settings.variables_bytes),
             columns: Columns::for_some(self.settings.columns.len()),
             request: Vec::with_capacity(REQUEST_BYTES),
@@ -143,7 +157,7 @@ pub(super) struct Iterations {
     scenarios: Vec<Scenario>,
     /// Iterations to be resumed, and since when.
     ready: VecDeque<(IterationId, Timestamp)>,
-    /// Iterations whose request is to be sent once more elsewhere: which, to which target, and since when.
+    /// Iterations whose request is to be sent once more, elsewhere or with credentials: which, to which target, and since when.
     redirected: VecDeque<(IterationId, u16, u16, Timestamp)>,
     /// Iterations that think, the next to go on first.
     resting: BinaryHeap<Reverse<(Timestamp, IterationId)>>,
@@ -277,7 +291,8 @@ impl<I: Io> Shard<I> {
             place.request.clear();
             match place.iteration.resume(&settings.program, &context, &mut place.request) {
                 Next::Request { step } => {
-                    let request = settings.first_request + step;
+                    place.step = step;
+                    let request = place.request_of(settings);
                     let target = self.settings.requests[usize::from(request)].target;
                     return self.step_due(id, request, target, due);
                 }
@@ -347,7 +362,7 @@ impl<I: Io> Shard<I> {
         let Scenario { settings, places, .. } = &mut self.iterations.scenarios[usize::from(id.scenario)];
         let place = &mut places[id.place as usize];
         place.is_in_flight = false;
-        let step = cause.request - settings.first_request;
+        let step = place.step;
         let filling = Filling::of(settings, &place.columns);
         let context = Context { unix_ns, values: &filling };
         let (head, body) = capture.map_or((&[][..], None), |capture| capture.parts(response.body_bytes));
@@ -370,7 +385,7 @@ impl<I: Io> Shard<I> {
         let Scenario { settings, places, .. } = &mut self.iterations.scenarios[usize::from(id.scenario)];
         let place = &mut places[id.place as usize];
         place.is_in_flight = false;
-        let step = cause.request - settings.first_request;
+        let step = place.step;
         let filling = Filling::of(settings, &place.columns);
         let context = Context { unix_ns, values: &filling };
         place.request.clear();
@@ -403,16 +418,17 @@ impl<I: Io> Shard<I> {
                 self.iterations.resting.push(Reverse((self.now.plus_nanos(pause_ns), id)));
             }
             Then::Continue => self.iterations.ready.push_back((id, self.now)),
-            Then::Redirect => self.redirect(id, cause),
+            Then::Redirect => self.redirect(id),
+            Then::Again => self.send_again(id, cause.target),
         }
     }
 
     /// Follows a redirect, to the targets of the plan and nowhere else.
-    fn redirect(&mut self, id: IterationId, cause: Cause) {
+    fn redirect(&mut self, id: IterationId) {
         let unix_ns = self.unix_ns();
         let Scenario { settings, places, .. } = &mut self.iterations.scenarios[usize::from(id.scenario)];
         let place = &mut places[id.place as usize];
-        let step = cause.request - settings.first_request;
+        let step = place.step;
         let hop = place.iteration.hop(&settings.program, step);
         let known = self.settings.targets.iter().position(|target| {
             target.tls.is_some() == hop.is_secure && target.authority.as_bytes() == hop.authority
@@ -424,11 +440,40 @@ impl<I: Io> Shard<I> {
         let followed = place.iteration.follow(&settings.program, step, &context, &mut place.request);
         match (target, followed) {
             (Some(target), Ok(())) => {
-                self.iterations.redirected.push_back((id, cause.request, target, self.now));
+                let request = place.request_of(settings);
+                self.iterations.redirected.push_back((id, request, target, self.now));
             }
             (None, _) => self.end_iteration(id, IterationEnd::Failed(FailReason::Request), self.now),
             (_, Err(failure)) => self.end_iteration(id, end_of(Outcome::Failed(failure)), self.now),
         }
+    }
+
+    /// Sends the request of an iteration once more, with the credentials that its server has asked for.
+    fn send_again(&mut self, id: IterationId, target: u16) {
+        let unix_ns = self.unix_ns();
+        let Scenario { settings, places, .. } = &mut self.iterations.scenarios[usize::from(id.scenario)];
+        let place = &mut places[id.place as usize];
+        let filling = Filling::of(settings, &place.columns);
+        let context = Context { unix_ns, values: &filling };
+        place.request.clear();
+        match place.iteration.again(&settings.program, place.step, &context, &mut place.request) {
+            Ok(()) => {
+                let request = place.request_of(settings);
+                self.iterations.redirected.push_back((id, request, target, self.now));
+            }
+            Err(failure) => self.end_iteration(id, end_of(Outcome::Failed(failure)), self.now),
+        }
+    }
+
+    /// Whether a response asks for credentials that its request is then sent with: no failure.
+    #[cold]
+    pub(super) fn is_challenged(&mut self, conn: ConnId, cause: Cause, response: &Response) -> bool {
+        let Some(id) = self.iteration_of(cause) else { return false };
+        let Scenario { settings, places, .. } = &self.iterations.scenarios[usize::from(id.scenario)];
+        let place = &places[id.place as usize];
+        let capture = self.connections[conn.index as usize].capture.as_mut();
+        let head = capture.map_or(&[][..], Capture::head);
+        place.iteration.is_challenged(&settings.program, place.step, response.status, head)
     }
 
     /// Resumes what was answered and what has rested long enough, as far as the turn's bound allows.

@@ -19,6 +19,8 @@ pub struct ScenarioSettings {
     pub workload: u32,
     /// The place of its first request step in [`super::Settings::requests`]; the others follow.
     pub first_request: u16,
+    /// For each request step, the place of what is counted when it goes without the credentials that its server may ask for.
+    pub bare_requests: Vec<u16>,
     /// The place of its first group among the plan's groups; the others follow.
     pub first_group: u32,
     /// For each request step, the place of its first check among the plan's checks; the others follow.

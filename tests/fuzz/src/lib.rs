@@ -36,7 +36,9 @@ pub use plans::plan_document;
 pub use requests::http1_request;
 pub use responses::http1_response;
 pub use rows::{feeder_csv, feeder_jsonl};
-pub use scenarios::{scenario_condition, scenario_cookies, scenario_json_path, scenario_template};
+pub use scenarios::{
+    scenario_challenge, scenario_condition, scenario_cookies, scenario_json_path, scenario_template,
+};
 pub use sessions::{tls_pem, tls_session};
 pub use targets::{target_request, target_texts};
 pub use texts::{plan_request, plan_texts, threshold};
@@ -56,6 +58,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("plan_request", plan_request),
     ("plan_texts", plan_texts),
     ("report_merge", report_merge),
+    ("scenario_challenge", scenario_challenge),
     ("scenario_condition", scenario_condition),
     ("scenario_cookies", scenario_cookies),
     ("scenario_json_path", scenario_json_path),

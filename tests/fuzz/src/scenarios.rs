@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use scenario::{
-    Answer, Condition, Context, Iteration, JsonPath, Key, Next, Origin, Program, RequestStep, Scenario,
+    Answer, Auth, Condition, Context, Iteration, JsonPath, Key, Next, Origin, Program, RequestStep, Scenario,
     ScenarioError, Scope, Step, Target, Template, Values, Workspace,
 };
 
@@ -66,6 +66,50 @@ impl Values for Nothing {
     fn token(&self, _: u16) -> Option<&[u8]> {
         None
     }
+}
+
+/// The input: the header lines of a 401. Whatever they ask for, it is answered at most once, by one line of credentials.
+pub fn scenario_challenge(input: &[u8]) {
+    let login = Auth::Digest { user: Template::literal("a\"b"), password: Template::literal("c") };
+    let step = RequestStep { name: "step".into(), auth: Some(login), ..RequestStep::default() };
+    let step = Step::Request(Box::new(step));
+    let scenario =
+        Scenario { name: "s".into(), cookies: false, steps: vec![step.clone(), step], data: Vec::new() };
+    let scope = Scope { targets: vec!["t".into()], ..Scope::default() };
+    let target = Target { is_secure: false, authority: "www.example.test".into(), base_path: "/a".into() };
+    let program = Program::compile(&scenario, &scope, &[target]).expect("the scenario is valid");
+    let mut iteration = Iteration::new(&program, 1 << 10);
+    let mut workspace = Workspace::new(1 << 10);
+    let context = Context { unix_ns: 1_763_666_374_000_000_000, values: &Nothing };
+    let mut out = Vec::new();
+    iteration.begin(Key::new(1, 1), 0, 0);
+    for step in [0, 1] {
+        out.clear();
+        assert!(matches!(iteration.resume(&program, &context, &mut out), Next::Request { .. }));
+        assert_eq!(iteration.is_bare(), lines(&out, b"Authorization: Digest ") == 0);
+        let answer = Answer { status: 401, head: input, body: Some(&[]), body_bytes: 0, response_ns: 1 };
+        let is_challenged = iteration.is_challenged(&program, step, 401, input);
+        let answered = iteration.answer(&program, step, &context, &answer, &mut workspace);
+        assert_eq!(answered.then == scenario::Then::Again, is_challenged);
+        if is_challenged {
+            out.clear();
+            iteration.again(&program, step, &context, &mut out).expect("nothing is filled in");
+            assert_eq!(lines(&out, b"Authorization: Digest username=\""), 1);
+            assert_eq!(lines(&out, b""), 4);
+            let again = iteration.answer(&program, step, &context, &answer, &mut workspace);
+            assert_ne!(again.then, scenario::Then::Again, "it goes round");
+        }
+    }
+}
+
+/// How many lines of a request's head begin so.
+fn lines(request: &[u8], start: &[u8]) -> usize {
+    let head = request.strip_suffix(b"\r\n\r\n").expect("the head ends once");
+    assert!(
+        !head.iter().any(|byte| byte.is_ascii_control() && !b"\r\n".contains(byte)),
+        "a control character"
+    );
+    head.split(|&byte| byte == b'\n').filter(|line| line.starts_with(start)).count()
 }
 
 /// The input: the header lines of a response. Whatever they set, the next request has at most one line of cookies, and no

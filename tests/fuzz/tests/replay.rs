@@ -30,6 +30,7 @@ replays! {
     plan_texts
     report_merge
     scenario_condition
+    scenario_challenge
     scenario_cookies
     scenario_json_path
     scenario_template

@@ -4,6 +4,7 @@ use super::{
     Check, Column, Condition, Extraction, Operation, Program, Request, Source, Target, Test, TokenRequest,
 };
 use crate::condition::Condition as ConditionSyntax;
+use crate::digest::Login;
 use crate::exchange::{Source as SourceSyntax, Test as TestSyntax};
 use crate::expression::{Expression, ExpressionKind};
 use crate::syntax::{Barrier, Scenario, Step};
@@ -23,6 +24,7 @@ pub(super) fn compile(scenario: &Scenario, scope: &Scope, targets: &[Target]) ->
         groups: Vec::new(),
         barriers: Vec::new(),
         tokens: Vec::new(),
+        logins: Vec::new(),
     };
     compiler.steps(&scenario.steps);
     Program {
@@ -36,6 +38,7 @@ pub(super) fn compile(scenario: &Scenario, scope: &Scope, targets: &[Target]) ->
         groups: compiler.groups,
         barriers: compiler.barriers,
         tokens: compiler.tokens,
+        logins: compiler.logins,
     }
 }
 
@@ -50,6 +53,7 @@ pub(super) struct Compiler<'a> {
     groups: Vec<String>,
     barriers: Vec<Barrier>,
     tokens: Vec<TokenRequest>,
+    logins: Vec<Login>,
 }
 
 /// The index of an item in a list, to which it is added if it is not there.
@@ -218,6 +222,10 @@ impl Compiler<'_> {
 
     pub(super) fn token(&mut self, request: TokenRequest) -> Value {
         Value::Token(index_of(&mut self.tokens, request))
+    }
+
+    pub(super) fn login(&mut self, login: Login) -> u16 {
+        index_of(&mut self.logins, login)
     }
 
     /// The values of a template's parts; constants have become literals, and literals that follow each other one.

@@ -3,6 +3,7 @@
 use super::compile::Compiler;
 use super::{Needs, Request, TokenRequest};
 use crate::aws::Aws;
+use crate::digest::Login;
 use crate::encode;
 use crate::exchange::{RegexSubject, Source, Subject};
 use crate::expression::Function;
@@ -134,6 +135,7 @@ impl Compiler<'_> {
             // RFC 9110 §8.6: methods that mean a body say that there is none.
             body: body.or_else(|| takes_body.then(Vec::new)),
             aws: step.auth.as_ref().and_then(|auth| self.aws(auth)),
+            login: step.auth.as_ref().and_then(|auth| self.digest(auth, target)),
         }
     }
 
@@ -195,9 +197,15 @@ impl Compiler<'_> {
                 credentials.value(token, Filter::Field);
                 credentials.text("\r\n");
             }
-            // Digest was refused before (see `validate`); AWS signs when all else is written.
+            // Both need what is written of the request by then.
             Auth::Digest { .. } | Auth::Aws { .. } => {}
         }
+    }
+
+    fn digest(&mut self, auth: &Auth, target: u16) -> Option<u16> {
+        let Auth::Digest { user, password } = auth else { return None };
+        let (user, password) = (self.template(user), self.template(password));
+        Some(self.login(Login { target, user, password }))
     }
 
     fn aws(&mut self, auth: &Auth) -> Option<Aws> {
@@ -320,7 +328,8 @@ impl Compiler<'_> {
 }
 
 fn needs(step: &RequestStep) -> Needs {
-    let mut needs = Needs { head: step.redirects > 0, body: false };
+    let is_challenged = matches!(step.auth, Some(Auth::Digest { .. }));
+    let mut needs = Needs { head: step.redirects > 0 || is_challenged, body: false };
     for extraction in &step.extractions {
         match &extraction.source {
             Source::Json(_) | Source::Regex { subject: RegexSubject::Body, .. } => needs.body = true,

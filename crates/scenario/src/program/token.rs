@@ -141,9 +141,10 @@ impl TokenRequest {
 fn member(json: &[u8], path: &str) -> Option<Vec<u8>> {
     let mut found = None;
     let path = JsonPath::parse(path, Origin::default()).ok()?;
+    // To its end: what is cut short or no JSON says nothing.
     path.find(json, &mut |value| {
-        found = Some(value);
-        ControlFlow::Break(())
+        found = found.or(Some(value));
+        ControlFlow::Continue(())
     })
     .ok()?;
     let mut text = Vec::new();

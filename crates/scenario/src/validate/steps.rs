@@ -253,15 +253,10 @@ impl<'a> Walk<'a> {
 
     fn auth(&mut self, auth: Option<&'a Auth>) {
         let Some(auth) = auth else { return };
-        if let Auth::Basic { user, .. } | Auth::Digest { user, .. } = auth
+        if let Auth::Basic { user, .. } = auth
             && user.as_literal().is_some_and(|user| user.contains(':'))
         {
             self.wrong(user.origin, 0, "the user has a colon in it", "the part before the colon");
-        }
-        if matches!(auth, Auth::Digest { .. }) {
-            let origin = auth.templates().first().map_or_else(Origin::default, |template| template.origin);
-            let what = "this version does not answer digest challenges";
-            self.wrong(origin, 0, what, "basic, bearer, oauth2 or aws");
         }
         for template in auth.templates() {
             self.template(template);

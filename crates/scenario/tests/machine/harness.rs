@@ -132,6 +132,9 @@ pub(crate) fn run_slot<'a>(
                             .follow(program, step, &context(), &mut out)
                             .expect("the redirect can be followed");
                     }
+                    Then::Again => {
+                        iteration.again(program, step, &context(), &mut out).expect("it can be sent again");
+                    }
                     Then::Ended(outcome) => break 'run outcome,
                 }
             },

@@ -59,19 +59,17 @@ fn source(
         .targets
         .iter()
         .position(|target| (target.url.scheme(), target.url.host(), target.url.port()) == place);
-    let (routes, tls) = match target {
-        Some(index) => (run.ways[index].clone(), run.file.targets[index].tls.clone()),
-        None => {
-            let connections = Connections {
-                connect_to: Vec::new(),
-                dns: Dns::First,
-                sources: Vec::new(),
-                unix_socket: None,
-                ..run.plan.connections.clone()
-            };
-            let plan = Plan { connections, ..run.plan.clone() };
-            (dial(&plan, &url)?.routes, plan::Tls::default())
-        }
+    let (routes, tls) = if let Some(index) = target {
+        (run.ways[index].clone(), run.file.targets[index].tls.clone())
+    } else {
+        let connections = Connections {
+            connect_to: Vec::new(),
+            dns: Dns::First,
+            sources: Vec::new(),
+            unix_socket: None,
+            ..run.plan.connections.clone()
+        };
+        (dial(&Plan { connections, ..run.plan.clone() }, &url)?.routes, plan::Tls::default())
     };
     Ok(Source {
         server: format!("{scheme}://{}", url.authority()),

@@ -106,6 +106,9 @@ impl Lab {
         self.settings.scenarios = vec![ScenarioSettings {
             workload: 0,
             first_request: 0,
+            bare_requests: (0..program.requests().len())
+                .map(|step| u16::try_from(step).expect("few"))
+                .collect(),
             first_group: 0,
             first_checks,
             barriers: barriers.collect(),

@@ -5,6 +5,7 @@ mod bad_input;
 mod bulk;
 mod control;
 mod debug;
+mod digest;
 mod documents;
 mod drivers;
 mod environment;

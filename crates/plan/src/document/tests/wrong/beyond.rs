@@ -88,14 +88,14 @@ fn steps() -> Vec<Row> {
         (step("put: /\n      bytes: 2GiB"), (7, 14), "more than 1 GiB"),
         (
             step("get: /\n      auth: {oauth2: {token-url: id.example, client-id: a, client-secret: b}}"),
-            (7, 33),
+            (7, 34),
             "is not a URL",
         ),
         (
             step(
                 "set: {a: x}\n    - get: /\n      auth: {oauth2: {token-url: http://h, client-id: \"{{a}}\", client-secret: b}}",
             ),
-            (8, 57),
+            (8, 58),
             "a token is fetched before any iteration",
         ),
         (step("put: /\n      bytes: \"{{add(1)}}\""), (7, 17), "add takes 2 arguments, not 1"),
