@@ -25,6 +25,8 @@ pub struct Story<'a> {
     pub plan: &'a Plan,
     /// The file that it was read from.
     pub file: Option<&'a PlanFile>,
+    /// What is spoken instead of HTTP.
+    pub protocol: Option<&'a str>,
     /// How many arrivals each of its workloads has here, where that is known.
     pub expected: &'a [Option<u64>],
     /// What was loaded.
@@ -86,9 +88,11 @@ pub fn facts_of(story: &Story<'_>, run: &Run, driven: &Driven) -> RunFacts {
             insecure: matches!(plan.tls.trust, Trust::Insecure),
             addresses: story.addresses.to_vec(),
         },
-        plan: story
-            .file
-            .map_or_else(|| echo(plan, story.connections), |file| file_echo(file, plan, story.connections)),
+        plan: match (story.file, story.protocol) {
+            (Some(file), _) => file_echo(file, plan, story.connections),
+            (None, Some(protocol)) => own_echo(protocol, plan, story.connections),
+            (None, None) => echo(plan, story.connections),
+        },
         environment: Environment {
             host: story.host.host.clone().unwrap_or_default(),
             notes: story.notes.clone(),
@@ -147,6 +151,15 @@ fn echo(plan: &Plan, connections: u32) -> PlanEcho {
         }
     };
     PlanEcho { schedule, process: process.to_owned(), seed, settings: settings(plan, connections) }
+}
+
+/// A plan of a protocol that is not HTTP.
+fn own_echo(protocol: &str, plan: &Plan, connections: u32) -> PlanEcho {
+    let mut echo = echo(plan, connections);
+    echo.settings.remove("method");
+    echo.settings.remove("body_bytes");
+    echo.settings.insert("protocol".to_owned(), protocol.to_owned());
+    echo
 }
 
 /// A plan file in short: its workloads one by one.

@@ -1,6 +1,7 @@
 //! The engine: one load process.
 //!
-//! What it is: the library under the `engine` program. A shard per core ([`shard`]) drives connections over a
+//! What it is: the library under the `engine` program, and under programs that load a protocol of their own
+//! ([`protocol`]). A shard per core ([`shard`]) drives connections over a
 //! completion-shaped driver ([`io`]); the control thread starts the shards ([`launch`]) and adds up what they
 //! measure ([`collect`]).
 //! What it is not: a fleet; several engines meet in documents and at the control socket only.
@@ -28,6 +29,7 @@ pub mod preflight;
 pub mod prepare;
 pub mod program;
 pub mod progress;
+pub mod protocol;
 pub mod run;
 pub mod shard;
 pub mod sizing;

@@ -12,15 +12,16 @@ pub use plan_file::{FileRun, prepare_alone, prepare_file, token_sources};
 use std::sync::Arc;
 
 use measure::Names;
-use plan::{Load, Plan, Scheme, TlsVersion, Trust, Url};
+use plan::{Load, Plan, TlsVersion, Trust, Url};
 use rustix::fs::{self, Mode, OFlags};
 use scenario::Needs;
 use schedule::{Arrivals, Cells, Profile, ScheduleError};
 
 use crate::io::{Message, Route};
+use crate::protocol::Spoken;
 use crate::run::Rated;
 use crate::shard::pacing::{CatchUp, Pacing};
-use crate::shard::workload::{Task, Users, Workload};
+use crate::shard::workload::{Stay, Task, Users, Workload};
 use crate::shard::{FailStatus, RequestSettings, Settings, TargetSettings, TlsSettings};
 
 /// Bodies that nobody needs are thrown away unseen from this size on: 64 KiB, four receive buffers.
@@ -85,7 +86,7 @@ pub fn shard_count(plan: &Plan, cores: usize, cap: u32) -> usize {
 }
 
 /// Splits `plan` over `shards` shards with `cap` connections among them, each of which takes the next of `routes`.
-/// `url` is the plan's, or the built-in target's.
+/// `url` is the plan's, or the built-in target's; `spoken` is what is spoken instead of HTTP.
 ///
 /// # Errors
 /// See [`PrepareError`].
@@ -95,11 +96,15 @@ pub fn prepare(
     routes: &[Route],
     shards: usize,
     cap: u32,
+    spoken: Option<&Spoken>,
 ) -> Result<Prepared, PrepareError> {
     let per_shard = shards as u64;
-    let (request, close_after) = request_settings(plan, url)?;
+    let Sent { requests, names, task, close_after } = match spoken {
+        None => of_http(plan, url)?,
+        Some(spoken) => of_own(plan, spoken),
+    };
     let tls = tls_settings(&plan.tls, url)?;
-    let (workloads, profile) = workloads(plan, shards)?;
+    let (workloads, profile) = workloads(plan, shards, task)?;
     let target = TargetSettings {
         routes: routes.into(),
         first_route: 0,
@@ -112,13 +117,13 @@ pub fn prepare(
             .unwrap_or(usize::MAX),
         connect_timeout_ns: plan.timeout_ns,
     };
-    let names = Names::requests([format!("{} {}", plan.request.method.as_str(), path_of(url))]);
     let base = Settings {
         node: 0,
         shard: 0,
         shape: names.shape(),
         targets: Vec::new(),
-        requests: vec![request],
+        requests,
+        protocol: spoken.cloned(),
         response_limits: http1::Limits {
             head_bytes: plan.limits.head_bytes,
             body_bytes: plan.limits.body_bytes,
@@ -160,6 +165,44 @@ pub fn prepare(
     let rated = profile.map(|profile| Rated { name: None, workload: 0, begins_ns: 0, profile });
     let rated = rated.into_iter().collect();
     Ok(Prepared { shards, rated, names, connections: cap, expected: Vec::new() })
+}
+
+/// What a plan without a file sends.
+struct Sent {
+    requests: Vec<RequestSettings>,
+    names: Names,
+    /// What an arrival begins.
+    task: Task,
+    close_after: Option<u64>,
+}
+
+/// One request of HTTP.
+fn of_http(plan: &Plan, url: &Url) -> Result<Sent, http1::RequestError> {
+    let (request, close_after) = request_settings(plan, url)?;
+    let names = Names::requests([format!("{} {}", plan.request.method.as_str(), path_of(url))]);
+    Ok(Sent { requests: vec![request], names, task: Task::Request(0), close_after })
+}
+
+/// The requests of an own protocol.
+fn of_own(plan: &Plan, spoken: &Spoken) -> Sent {
+    let fail_status = FailStatus::new(|code| spoken.declared.is_failure(code));
+    let request = |name| RequestSettings {
+        name,
+        target: 0,
+        message: None,
+        needs: Needs::default(),
+        last_message: None,
+        is_head: false,
+        fail_status,
+        timeout_ns: plan.timeout_ns,
+    };
+    let names = spoken.declared.names();
+    Sent {
+        requests: (0..).take(names.requests.len()).map(request).collect(),
+        names,
+        task: Task::Own,
+        close_after: plan.connections.close_after.map(std::num::NonZero::get),
+    }
 }
 
 /// The request of a plan, and after how many of them a connection closes.
@@ -250,7 +293,7 @@ fn catch_up(plan: &Plan) -> CatchUp {
 }
 
 fn tls_settings(tls: &plan::Tls, url: &Url) -> Result<Option<TlsSettings>, PrepareError> {
-    if url.scheme() == Scheme::Http {
+    if !url.scheme().is_secure() {
         return Ok(None);
     }
     let version = |version| match version {
@@ -280,7 +323,7 @@ fn tls_settings(tls: &plan::Tls, url: &Url) -> Result<Option<TlsSettings>, Prepa
 
 type Split = (Vec<Workload>, Option<Arc<Profile>>);
 
-fn workloads(plan: &Plan, shards: usize) -> Result<Split, PrepareError> {
+fn workloads(plan: &Plan, shards: usize, task: Task) -> Result<Split, PrepareError> {
     let cells = plan.cells().deal(&vec![1; shards])?;
     match &plan.load {
         Load::Open { profile, process, .. } => {
@@ -291,16 +334,21 @@ fn workloads(plan: &Plan, shards: usize) -> Result<Split, PrepareError> {
                     Some(count) => arrivals.with_limit(count),
                     None => arrivals,
                 };
-                Workload::open(arrivals, Task::Request(0))
+                Workload::open(arrivals, task)
             });
             Ok((arrivals.collect(), Some(Arc::clone(&profile))))
         }
-        Load::Closed(users) => Ok((closed(plan, users, &cells)?, None)),
+        Load::Closed(users) => Ok((closed(plan, users, &cells, task)?, None)),
     }
 }
 
 /// User k of the plan enters at slot k of the spawn profile and lives on the shard that owns the slot's cell.
-fn closed(plan: &Plan, users: &plan::Users, cells: &[Cells]) -> Result<Vec<Workload>, PrepareError> {
+fn closed(
+    plan: &Plan,
+    users: &plan::Users,
+    cells: &[Cells],
+    task: Task,
+) -> Result<Vec<Workload>, PrepareError> {
     let spawn = match users.spawn_rate {
         Some(rate) => {
             // As long as it takes until the last user has entered, and a second.
@@ -311,7 +359,8 @@ fn closed(plan: &Plan, users: &plan::Users, cells: &[Cells]) -> Result<Vec<Workl
         }
         None => None,
     };
-    let mut entries = vec![Vec::new(); cells.len()];
+    // For each shard, when its users enter, and which of the plan's they are.
+    let mut members = vec![(Vec::new(), Vec::new()); cells.len()];
     for user in 0..users.count {
         let cell = u16::try_from(user % schedule::CELL_COUNT).unwrap_or(u16::MAX);
         let at_ns = match &spawn {
@@ -320,23 +369,27 @@ fn closed(plan: &Plan, users: &plan::Users, cells: &[Cells]) -> Result<Vec<Workl
         };
         let owner = cells.iter().position(|cells| cells.contains(cell));
         if let (Some(owner), Some(at_ns)) = (owner, at_ns) {
-            entries[owner].push(at_ns);
+            let (stays, numbers) = &mut members[owner];
+            let place = u32::try_from(stays.len()).unwrap_or(u32::MAX);
+            stays.push(Stay { enters_ns: at_ns, leaves_ns: u64::MAX, user: place });
+            numbers.push(u64::from(user));
         }
     }
-    let here: u64 = entries.iter().map(|entries| entries.len() as u64).sum();
+    let here: u64 = members.iter().map(|(stays, _)| stays.len() as u64).sum();
     let mut quota = plan.count.map(|count| plan.share.part_of(count));
     let mut left = here;
-    let workloads = entries.into_iter().map(|entries| {
+    let workloads = members.into_iter().map(|(stays, numbers)| {
         // By users, telescoping, so that the quotas add up exactly.
         let mine = quota.as_mut().map(|quota| {
-            let count = entries.len() as u64;
+            let count = stays.len() as u64;
             let part = (u128::from(*quota) * u128::from(count)).checked_div(u128::from(left)).unwrap_or(0);
             let mine = u64::try_from(part).unwrap_or(u64::MAX);
             left -= count;
             *quota -= mine;
             mine
         });
-        Workload::closed(Users::new(entries, users.think_ns, mine), Task::Request(0))
+        let population = u64::from(users.count);
+        Workload::closed(Users::staying(stays, numbers, population, mine).thinking(users.think_ns), task)
     });
     Ok(workloads.collect())
 }
@@ -355,4 +408,34 @@ fn thread_core_wait_ns() -> Option<u64> {
 fn thread_cpu_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clock::Timestamp;
+    use plan::Draft;
+
+    use super::*;
+
+    #[test]
+    fn slots_of_users_are_unique_over_shards_and_shares() {
+        let mut slots = BTreeSet::new();
+        for share in 1..=2 {
+            let share = plan::Share::new(share, 2).expect("a share");
+            let plan = Draft { users: Some(7), share, ..Draft::default() }.into_plan().expect("a plan");
+            let (workloads, _) = workloads(&plan, 2, Task::Own).expect("they can be split");
+            for mut workload in workloads {
+                for _ in 0..3 {
+                    let round: Vec<_> = std::iter::from_fn(|| workload.take(Timestamp::ZERO)).collect();
+                    for due in round {
+                        assert!(slots.insert(due.slot), "slot {} twice", due.slot);
+                        workload.ended(due.user, Timestamp::ZERO, 0);
+                    }
+                }
+            }
+        }
+        assert_eq!(slots, (0..21).collect());
+    }
 }

@@ -10,14 +10,19 @@ use std::io::{self, IsTerminal, Write};
 use report::{Summary, merge, terminal_summary};
 use verdict::ExitCode;
 
-use crate::args::{self, Color, Command, Merge, Sink, TargetAlone};
+use crate::args::{self, Color, Command, Merge, Refusal, Sink, TargetAlone};
 use crate::cores::divide;
 use crate::progress::{style, tell};
 use crate::{check, control, debug, doctor, host, outputs, standalone};
 
 /// Runs the program; yields how it ends.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match args::parse(arguments, &args::Process) {
+    end(args::parse(arguments, &args::Process))
+}
+
+/// Carries out what was asked for, or says why not.
+pub(crate) fn end(command: Result<Command, Refusal>) -> ExitCode {
+    match command {
         Ok(command) => execute(command),
         Err(refusal) => {
             tell(&format!("error: {refusal}\n"));

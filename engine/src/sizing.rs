@@ -10,12 +10,12 @@
 use std::io;
 
 use clock::Timestamp;
-use http1::{Ending, ResponseMachine};
+use http1::ResponseMachine;
 use measure::ErrorClass;
 use plan::{Load, Plan, PlanError, Sizing, Url};
 use verdict::ExitCode;
 
-use crate::conn::{Delivery, Stack, TlsStack, of_connect_errno, of_errno, of_tls};
+use crate::conn::{Delivery, Machine, Stack, TlsStack, of_connect_errno, of_errno, of_tls};
 use crate::host::figures;
 use crate::io::epoll::EpollIo;
 use crate::io::{Completion, ConnId, Io, Limits, Message, PreparedId, Route, Wait};
@@ -73,7 +73,7 @@ struct Size {
 /// # Errors
 /// See [`SizingError`].
 pub fn size(plan: &Plan, sizing: Sizing, url: &Url, routes: &[Route]) -> Result<(Plan, String), SizingError> {
-    let mut prepared = prepare(plan, url, routes, 1, 1)?;
+    let mut prepared = prepare(plan, url, routes, 1, 1, None)?;
     let (mut settings, _) = prepared.shards.remove(0);
     let asked = Asked {
         target: settings.targets.remove(0),
@@ -125,7 +125,7 @@ struct Probe {
     io: EpollIo,
     conn: ConnId,
     request: PreparedId,
-    machine: ResponseMachine,
+    machine: Machine,
     stack: Stack,
     deadline: Timestamp,
     /// Whether the request has begun to leave.
@@ -140,7 +140,7 @@ impl Probe {
         let request = io.prepare_message(asked.message().clone());
         let deadline = io.now().plus_nanos(asked.request.timeout_ns);
         let conn = io.connect(&asked.target.routes[0])?;
-        let machine = ResponseMachine::new(asked.limits);
+        let machine = Machine::Http(ResponseMachine::new(asked.limits));
         let size = Size { sent: 0, received: 0 };
         Ok(Self { io, conn, request, machine, stack: Stack::Plain, deadline, has_begun: false, size })
     }
@@ -239,7 +239,7 @@ impl Probe {
         let class = if self.has_begun { ErrorClass::ClosedEarly } else { ErrorClass::TlsClosed };
         match self.machine.end() {
             // RFC 8446 section 6.1: without close_notify an attacker may have cut the body short.
-            Ok(Ending::Complete(response)) if !self.stack.is_truncated() => Ok(Delivery::Response(response)),
+            Delivery::Response(response) if !self.stack.is_truncated() => Ok(Delivery::Response(response)),
             _ => Err(class),
         }
     }

@@ -29,6 +29,7 @@ use crate::prepare::{
     FileRun, PrepareError, Prepared, prepare, prepare_alone, prepare_file, shard_count, slots_here,
 };
 use crate::progress::{Progress, style, tell};
+use crate::protocol::Spoken;
 use crate::run::Run;
 use crate::sizing::{SizingError, size};
 use crate::timeline::Timeline;
@@ -124,8 +125,8 @@ struct Stage {
 
 /// Carries out one plan; yields how the program ends.
 pub fn run(arguments: RunArguments) -> ExitCode {
-    let RunArguments { plan, sizing, file, thresholds, outputs } = arguments;
-    match carry_out(plan, sizing, file.as_deref(), &thresholds, &outputs) {
+    let RunArguments { plan, sizing, file, spoken, thresholds, outputs } = arguments;
+    match carry_out(plan, sizing, file.as_deref(), spoken.as_ref(), &thresholds, &outputs) {
         Ok(code) => code,
         Err(error) => {
             tell(&format!("error: {error}\n"));
@@ -138,6 +139,7 @@ fn carry_out(
     plan: Plan,
     sizing: Option<Sizing>,
     from: Option<&FromFile>,
+    spoken: Option<&Spoken>,
     thresholds: &[verdict::Threshold],
     outputs: &Outputs,
 ) -> Result<ExitCode, RunError> {
@@ -147,7 +149,7 @@ fn carry_out(
     let count = shard_count(&stage.plan, stage.division.engine.len(), stage.cap);
     let (mut prepared, mut around) = match from {
         None => {
-            let prepared = prepare(&stage.plan, &stage.url, &stage.routes, count, stage.cap)?;
+            let prepared = prepare(&stage.plan, &stage.url, &stage.routes, count, stage.cap, spoken)?;
             (prepared, Around::default())
         }
         Some(from) => prepare_from(&stage, from, count)?,
@@ -163,7 +165,7 @@ fn carry_out(
     let workers = launched.inspect_err(|_| drop(around.tear_down()))?;
     let mut run = Run::new(workers, names.shape(), rated, stage.plan.timeout_ns)
         .with_refresher(around.lend_refresher());
-    let target = shown_target(&stage, from);
+    let target = shown_target(&stage, from, spoken);
     let driver = stage.decision.driver.to_string();
     let words = Words {
         run_id: &stage.run_id,
@@ -185,6 +187,7 @@ fn carry_out(
     let (course, started_at) = over?;
     let mut story = Story {
         file: from.map(|from| &from.file),
+        protocol: spoken.map(|spoken| spoken.name),
         expected: &expected,
         plan: &stage.plan,
         url: &stage.url,
@@ -229,13 +232,14 @@ fn judged_here(
 }
 
 /// What is loaded, for people.
-fn shown_target(stage: &Stage, from: Option<&FromFile>) -> String {
-    match from {
-        None => format!("{} {}", stage.plan.request.method.as_str(), stage.url),
-        Some(from) => {
+fn shown_target(stage: &Stage, from: Option<&FromFile>, spoken: Option<&Spoken>) -> String {
+    match (from, spoken) {
+        (Some(from), _) => {
             let targets = from.file.targets.iter().map(|target| target.url.to_string());
             targets.collect::<Vec<_>>().join(", ")
         }
+        (None, Some(_)) => stage.url.to_string(),
+        (None, None) => format!("{} {}", stage.plan.request.method.as_str(), stage.url),
     }
 }
 

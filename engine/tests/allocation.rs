@@ -62,6 +62,10 @@ static ALLOCATOR: Counting = Counting;
 mod journey;
 
 #[cfg(test)]
+#[path = "allocation/own.rs"]
+mod own;
+
+#[cfg(test)]
 mod shards {
     use std::num::NonZeroUsize;
     use std::sync::Arc;
@@ -79,7 +83,7 @@ mod shards {
     use engine::shard::{FailStatus, RequestSettings, Settings, Shard, TargetSettings, TlsSettings};
     use schedule::{Arrivals, Cells, Process, Profile, Rate};
 
-    use crate::{ALLOCATIONS, journey};
+    use crate::{ALLOCATIONS, journey, own};
 
     const SECONDS: u64 = 3;
     const RATE: u64 = 300;
@@ -93,6 +97,8 @@ mod shards {
         Journey {
             think_ms: u64,
         },
+        /// A protocol of a user's own, at a rate.
+        Own,
     }
 
     #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -136,6 +142,8 @@ mod shards {
             TlsSettings { client, server_name: "localhost".into() }
         });
         assert_eq!(tls.is_some(), case.tls);
+        let is_own = case.model == Model::Own;
+        let message = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
         Settings {
             node: 0,
             shard: 0,
@@ -154,13 +162,14 @@ mod shards {
             requests: vec![RequestSettings {
                 name: 0,
                 target: 0,
-                message: Some(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into()),
+                message: (!is_own).then(|| message.into()),
                 needs: scenario::Needs::default(),
                 last_message: None,
                 is_head: false,
                 fail_status: FailStatus::new(|code| code >= 400),
                 timeout_ns: 10 * NANOS_PER_SECOND,
             }],
+            protocol: is_own.then(own::spoken),
             response_limits: http1::Limits::default(),
             discard_from: 64 << 10,
             scenarios: Vec::new(),
@@ -179,13 +188,11 @@ mod shards {
 
     fn workload(model: Model) -> Workload {
         match model {
-            Model::Open => {
+            Model::Open | Model::Own => {
+                let task = if model == Model::Own { Task::Own } else { Task::Request(0) };
                 let profile = Profile::constant(Rate::per_second(RATE), SECONDS * NANOS_PER_SECOND);
                 let profile = Arc::new(profile.expect("a valid profile"));
-                Workload::open(
-                    Arrivals::new(profile, Process::Deterministic, &Cells::all()),
-                    Task::Request(0),
-                )
+                Workload::open(Arrivals::new(profile, Process::Deterministic, &Cells::all()), task)
             }
             Model::Closed => Workload::closed(
                 Users::new(vec![0; CONNECTIONS as usize], 20_000_000, None),
@@ -297,6 +304,9 @@ mod shards {
                 (Model::Journey { think_ms: 5 }, 0, false),
                 (Model::Journey { think_ms: 0 }, 0, true),
                 (Model::Journey { think_ms: 5 }, 0, true),
+                // The default response.
+                (Model::Own, 17, false),
+                (Model::Own, 17, true),
             ] {
                 cases.push(Case { driver, model, body_bytes, tls });
             }

@@ -94,6 +94,7 @@ fn settings(case: Case, address: SocketAddr) -> Settings {
             fail_status: FailStatus::new(|code| code >= 400),
             timeout_ns: TIMEOUT_NS,
         }],
+        protocol: None,
         response_limits: http1::Limits::default(),
         discard_from: 64 << 10,
         scenarios: Vec::new(),

@@ -24,6 +24,7 @@ const ROWS: &[Row] = &[
     ("exchange, saturated", 8_000, shards::saturated),
     ("exchange, paced", 8_000, shards::paced),
     ("exchange, a connection each", 4_000, shards::churn),
+    ("exchange, own protocol", 8_000, shards::own),
     ("exchange, body of 64 KiB", 2_000, shards::body_64k),
     ("exchange, body of 1 MiB", 1_000, shards::body_1m),
     ("response, 3 fields", 8_000, parts::plain_response),

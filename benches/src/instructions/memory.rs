@@ -39,6 +39,8 @@ pub(crate) struct Memory {
     /// Connections about which the next wait has something to say.
     active: VecDeque<ConnId>,
     completions: VecDeque<Completion>,
+    /// Sends of which the next wait says that they were taken.
+    taken_over: Vec<(ConnId, Vec<u8>)>,
 }
 
 impl Memory {
@@ -48,7 +50,8 @@ impl Memory {
             now: Timestamp::from_nanos(clock::NANOS_PER_SECOND),
             free: (0..limits.connections).rev().collect(),
             active: VecDeque::with_capacity(places.len()),
-            completions: VecDeque::with_capacity(places.len()),
+            completions: VecDeque::with_capacity(2 * places.len()),
+            taken_over: Vec::with_capacity(places.len()),
             places,
             reply: reply.into(),
             piece: limits.buffer_size as usize,
@@ -117,8 +120,13 @@ impl Io for Memory {
         }
     }
 
-    fn send_owned(&mut self, _conn: ConnId, _bytes: Vec<u8>) {
-        unreachable!("nothing here speaks TLS");
+    fn send_owned(&mut self, conn: ConnId, bytes: Vec<u8>) {
+        self.taken += bytes.len() as u64;
+        if let Some(place) = self.place(conn) {
+            place.answered = 0;
+            self.active.push_back(conn);
+        }
+        self.taken_over.push((conn, bytes));
     }
 
     fn discard(&mut self, conn: ConnId, count: u64) {
@@ -142,6 +150,10 @@ impl Io for Memory {
             Wait::Until(until) if count == 0 => until.max(self.now),
             _ => self.now.plus_nanos(ANSWER_NS),
         };
+        if !self.taken_over.is_empty() {
+            let taken_over = self.taken_over.drain(..);
+            self.completions.extend(taken_over.map(|(conn, buffer)| Completion::Sent { conn, buffer }));
+        }
         for _ in 0..count {
             let conn = self.active.pop_front().expect("counted");
             if let Some(completion) = self.answer(conn) {

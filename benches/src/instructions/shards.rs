@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use benches::PLAIN;
 use clock::{NANOS_PER_SECOND, Timestamp};
+use engine::protocol::{Arrival, Protocol, Received, Session, Spoken, Status};
 use engine::shard::link::{Command, Report, pair};
 use engine::shard::pacing::{CatchUp, Pacing};
 use engine::shard::workload::{Task, Users, Workload};
@@ -19,19 +20,27 @@ const CONNECTIONS: u32 = 64;
 /// Requests per second of the open rows. So few that each finds the shard asleep: batches hide nothing.
 const RATE: u64 = 20_000;
 
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
 /// What a row differs in.
 #[derive(Copy, Clone, Debug)]
 struct Row {
     is_open: bool,
     close_after: Option<u64>,
     body_bytes: Option<usize>,
+    is_own: bool,
 }
 
-const CLOSED: Row = Row { is_open: false, close_after: None, body_bytes: None };
+const CLOSED: Row = Row { is_open: false, close_after: None, body_bytes: None, is_own: false };
 
 /// Small responses at saturation: every turn finds 64.
 pub(crate) fn saturated(count: u64) {
     run(CLOSED, count);
+}
+
+/// The same by a protocol of a user's own, which does no more than count bytes.
+pub(crate) fn own(count: u64) {
+    run(Row { is_own: true, ..CLOSED }, count);
 }
 
 /// Small responses at a rate: every request has its own wake-up, and its answer another.
@@ -54,8 +63,40 @@ pub(crate) fn body_1m(count: u64) {
     run(Row { body_bytes: Some(1 << 20), ..CLOSED }, count);
 }
 
+/// See [`own`].
+#[derive(Debug)]
+struct Counting(usize);
+
+impl Protocol for Counting {
+    fn requests(&self) -> Vec<String> {
+        vec!["get".into()]
+    }
+
+    fn statuses(&self) -> Vec<Status> {
+        vec![Status::good("whole")]
+    }
+
+    fn session(&self) -> Box<dyn Session> {
+        Box::new(Self(0))
+    }
+}
+
+impl Session for Counting {
+    fn request(&mut self, _request: usize, _arrival: &Arrival, out: &mut Vec<u8>) {
+        self.0 = PLAIN.len();
+        out.extend_from_slice(REQUEST);
+    }
+
+    fn receive(&mut self, bytes: &[u8], _out: &mut Vec<u8>) -> Received {
+        let consumed = self.0.min(bytes.len());
+        self.0 -= consumed;
+        if self.0 > 0 { Received::More } else { Received::Response { status: 0, consumed, closes: false } }
+    }
+}
+
 fn run(row: Row, count: u64) {
     let settings = settings(row);
+    let task = if row.is_own { Task::Own } else { Task::Request(0) };
     let reply = row.body_bytes.map_or_else(
         || PLAIN.to_vec(),
         |bytes| {
@@ -68,12 +109,9 @@ fn run(row: Row, count: u64) {
     let workload = if row.is_open {
         let profile = Profile::constant(Rate::per_second(RATE), 3_600 * NANOS_PER_SECOND);
         let profile = Arc::new(profile.expect("a valid profile"));
-        Workload::open(
-            Arrivals::new(profile, Process::Deterministic, &Cells::all()).with_limit(count),
-            Task::Request(0),
-        )
+        Workload::open(Arrivals::new(profile, Process::Deterministic, &Cells::all()).with_limit(count), task)
     } else {
-        Workload::closed(Users::new(vec![0; CONNECTIONS as usize], 0, Some(count)), Task::Request(0))
+        Workload::closed(Users::new(vec![0; CONNECTIONS as usize], 0, Some(count)), task)
     };
     let (link, mut control) = pair();
     assert!(control.tell(Command::Start { at: Timestamp::from_nanos(2 * NANOS_PER_SECOND) }));
@@ -106,13 +144,14 @@ fn settings(row: Row) -> Settings {
         requests: vec![RequestSettings {
             name: 0,
             target: 0,
-            message: Some(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec().into()),
+            message: (!row.is_own).then(|| REQUEST.to_vec().into()),
             needs: scenario::Needs::default(),
             last_message: None,
             is_head: false,
             fail_status: FailStatus::new(|code| code >= 400),
             timeout_ns: 10 * NANOS_PER_SECOND,
         }],
+        protocol: row.is_own.then(|| Spoken::new("counting", Arc::new(Counting(0))).expect("sound names")),
         response_limits: http1::Limits::default(),
         discard_from: 64 << 10,
         scenarios: Vec::new(),

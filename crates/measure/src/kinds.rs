@@ -97,7 +97,7 @@ pub enum ErrorClass {
     TimeoutFirstByte,
     /// The response began but was not complete in time.
     Timeout,
-    /// The peer broke HTTP.
+    /// The peer broke HTTP, or the protocol that is spoken instead.
     Protocol,
     /// Bytes came that belong to no request.
     Desync,

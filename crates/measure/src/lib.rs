@@ -33,7 +33,7 @@ pub use iterations::{
 };
 pub use kinds::{DropReason, ErrorClass, Latency};
 pub use layout::{BUCKET_COUNT, HIGHEST_NS};
-pub use names::{Named, Names, OTHER};
+pub use names::{FIRST_STATUS, Named, Names, OTHER};
 pub use recorder::Recorder;
 pub use shape::Shape;
 pub use snapshot::{Gauges, NameSnapshot, Snapshot};

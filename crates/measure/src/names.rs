@@ -12,6 +12,9 @@ use crate::Shape;
 /// The name of the requests beyond the limit on names, which are counted together.
 pub const OTHER: &str = "other";
 
+/// The code under which the first status of a protocol that is not HTTP is counted; the others follow.
+pub const FIRST_STATUS: u16 = 100;
+
 /// A name and the labels that its user gave it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Named {
@@ -43,12 +46,20 @@ pub struct Names {
     pub checks: Vec<Named>,
     /// Request names beyond the limit, all of them counted as [`OTHER`], which is then the last of `requests`.
     pub beyond: usize,
+    /// What a protocol that is not HTTP calls its statuses, those from [`FIRST_STATUS`] on.
+    pub statuses: Vec<String>,
 }
 
 impl Names {
     /// The names of a plan of plain requests.
     pub fn requests(names: impl IntoIterator<Item = String>) -> Self {
         Self { requests: names.into_iter().map(Named::from).collect(), ..Self::default() }
+    }
+
+    /// What a counted status is called: its code, or what its protocol calls it.
+    pub fn status(&self, code: u16) -> String {
+        let own = code.checked_sub(FIRST_STATUS).and_then(|place| self.statuses.get(usize::from(place)));
+        own.cloned().unwrap_or_else(|| code.to_string())
     }
 
     /// How much room counting them takes.

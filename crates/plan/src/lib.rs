@@ -59,4 +59,4 @@ pub use stages::parse_stages;
 pub use status::StatusSet;
 pub use text::{named, parse_count, parse_millionths, quoted};
 pub use unix_socket::UnixSocket;
-pub use url::{Scheme, Url};
+pub use url::{OwnScheme, Scheme, Url};

@@ -3,8 +3,8 @@
 //! What it is: arithmetic for the pre-flight. What it is not: a look at the host; whoever compares these figures with
 //! the limits knows them. Estimates are rounded up; memory is what is set aside at the start, within a quarter.
 
+use crate::Trust;
 use crate::plan::{Load, Plan};
-use crate::{Scheme, Trust};
 
 /// What a plan needs.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Plan {
             let ns = u128::from(connections) * 1_000_000_000_000_000 / u128::from(rate.as_micro().max(1));
             u64::try_from(ns).unwrap_or(u64::MAX)
         });
-        let tls = self.url.as_ref().is_some_and(|url| url.scheme() == Scheme::Https);
+        let tls = self.url.as_ref().is_some_and(|url| url.scheme().is_secure());
         let per_connection = MEMORY_PER_CONNECTION + if tls { MEMORY_PER_TLS_CONNECTION } else { 0 };
         let memory_bytes = (MEMORY_BASE + u64::from(shards) * MEMORY_PER_SHARD)
             .saturating_add(open * per_connection)

@@ -20,6 +20,19 @@ pub enum Scheme {
     Http,
     /// HTTP over TLS.
     Https,
+    /// A protocol of the user's own.
+    Own(OwnScheme),
+}
+
+/// The scheme of a protocol that is not HTTP.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct OwnScheme {
+    /// As it stands in a URL, in lower case.
+    pub name: &'static str,
+    /// The port that needs no writing.
+    pub default_port: u16,
+    /// Whether it is spoken over TLS.
+    pub is_secure: bool,
 }
 
 impl Scheme {
@@ -28,6 +41,16 @@ impl Scheme {
         match self {
             Self::Http => "http",
             Self::Https => "https",
+            Self::Own(own) => own.name,
+        }
+    }
+
+    /// Whether it is spoken over TLS.
+    pub const fn is_secure(self) -> bool {
+        match self {
+            Self::Http => false,
+            Self::Https => true,
+            Self::Own(own) => own.is_secure,
         }
     }
 
@@ -36,6 +59,7 @@ impl Scheme {
         match self {
             Self::Http => 80,
             Self::Https => 443,
+            Self::Own(own) => own.default_port,
         }
     }
 }
@@ -58,6 +82,15 @@ impl Url {
                 "a URL such as http://127.0.0.1:8080/, or no URL at all for the built-in target",
             ));
         }
+        Self::parse_as(text, &[Scheme::Http, Scheme::Https])
+    }
+
+    /// Reads a URL of one of `schemes`, of which there is at least one.
+    pub fn parse_as(text: &str, schemes: &[Scheme]) -> Result<Self, PlanError> {
+        if text.is_empty() {
+            let fix = format!("one that begins with {}", one_of(schemes));
+            return Err(PlanError::new("the URL is empty: is a variable unset?", fix));
+        }
         if text.len() > LONGEST {
             return Err(PlanError::new(
                 format!("the URL is {} bytes long", text.len()),
@@ -71,7 +104,7 @@ impl Url {
             let fix = if character == ' ' { "write it as %20" } else { "take it out" };
             return Err(PlanError::new(format!("the URL has {what}"), fix).at_offset(text, offset));
         }
-        let (scheme, rest) = parse_scheme(text)?;
+        let (scheme, rest) = parse_scheme(text, schemes)?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
         if authority.contains('@') {
@@ -131,31 +164,40 @@ impl Url {
     }
 }
 
-/// Reads `http://` or `https://`; what follows is returned with it.
-fn parse_scheme(text: &str) -> Result<(Scheme, &str), PlanError> {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        let fix = if text.starts_with('/') || text.starts_with("http:") || text.starts_with("https:") {
-            "e.g. http://127.0.0.1:8080/path".to_owned()
+/// The beginnings that a URL may have.
+fn one_of(schemes: &[Scheme]) -> String {
+    schemes.iter().map(|scheme| format!("{}://", scheme.name())).collect::<Vec<_>>().join(" or ")
+}
+
+/// Reads the scheme; what follows is returned with it.
+fn parse_scheme<'a>(text: &'a str, schemes: &[Scheme]) -> Result<(Scheme, &'a str), PlanError> {
+    let Some((name, rest)) = text.split_once("://") else {
+        let has_scheme =
+            |scheme: &Scheme| text.strip_prefix(scheme.name()).is_some_and(|rest| rest.starts_with(':'));
+        let first = schemes.first().map_or("", |scheme| scheme.name());
+        let fix = if text.starts_with('/') || schemes.iter().any(has_scheme) {
+            format!("e.g. {first}://127.0.0.1:8080/path")
         } else if text.contains('@') {
-            "http://… or https://…".to_owned()
+            schemes.iter().map(|scheme| format!("{}://…", scheme.name())).collect::<Vec<_>>().join(" or ")
         } else {
-            format!("http://{text} or https://{text}")
-                .chars()
-                .filter(|character| !character.is_control())
-                .collect()
+            let whole = schemes.iter().map(|scheme| format!("{}://{text}", scheme.name()));
+            let whole = whole.collect::<Vec<_>>().join(" or ");
+            whole.chars().filter(|character| !character.is_control()).collect()
         };
         return Err(PlanError::new(format!("{} is not a URL", quoted(text)), fix));
     };
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" => Ok((Scheme::Http, rest)),
-        "https" => Ok((Scheme::Https, rest)),
-        "ws" | "wss" | "grpc" | "h2c" | "ftp" | "file" | "tcp" | "unix" => {
-            Err(PlanError::new(format!("the engine does not speak {scheme}"), "http:// or https://"))
+    let name = name.to_ascii_lowercase();
+    if let Some(scheme) = schemes.iter().find(|scheme| scheme.name() == name) {
+        return Ok((*scheme, rest));
+    }
+    match name.as_str() {
+        "http" | "https" | "ws" | "wss" | "grpc" | "h2c" | "ftp" | "file" | "tcp" | "unix" => {
+            Err(PlanError::new(format!("the engine does not speak {name}"), one_of(schemes)))
         }
-        _ => Err(PlanError::new(
-            format!("{} has no scheme that the engine knows", quoted(text)),
-            "http:// or https://",
-        )),
+        _ => {
+            let what = format!("{} has no scheme that the engine knows", quoted(text));
+            Err(PlanError::new(what, one_of(schemes)))
+        }
     }
 }
 
@@ -313,6 +355,32 @@ mod tests {
         }
         let long = format!("http://h/{}", "a".repeat(LONGEST));
         assert!(Url::parse(&long).expect_err("long").to_string().contains("at most 8192"));
+    }
+
+    #[test]
+    fn other_protocols_have_schemes_of_their_own() {
+        let own = |name, is_secure| Scheme::Own(OwnScheme { name, default_port: 6379, is_secure });
+        let schemes = [own("redis", false), own("rediss", true)];
+        let url = Url::parse_as("redis://cache.example", &schemes).expect("a URL");
+        assert_eq!((url.port(), url.scheme().is_secure()), (6379, false));
+        assert_eq!(url.to_string(), "redis://cache.example/");
+        let url = Url::parse_as("REDISS://[::1]:7000", &schemes).expect("a URL");
+        assert_eq!(
+            (url.port(), url.scheme().is_secure(), url.authority().as_str()),
+            (7000, true, "[::1]:7000")
+        );
+        for (text, fragment) in [
+            ("", "one that begins with redis:// or rediss://"),
+            ("cache:6379", "→ redis://cache:6379 or rediss://cache:6379"),
+            ("http://h/", "does not speak http → redis:// or rediss://"),
+            ("redis:h", "e.g. redis://127.0.0.1:8080/path"),
+        ] {
+            let message = Url::parse_as(text, &schemes).expect_err(text).to_string();
+            assert!(message.contains(fragment), "{text}: {message}");
+        }
+        assert!(
+            Url::parse("redis://h/").expect_err("HTTP alone").to_string().contains("http:// or https://")
+        );
     }
 
     #[test]

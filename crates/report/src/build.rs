@@ -63,7 +63,7 @@ impl Summary {
             warmup: (totals.warmup.scheduled > 0).then(|| warmup(&totals.warmup)),
             rate: rate(&run, counters.scheduled, counters.sent, counters.completed()),
             latency_ns: Latencies::from(totals),
-            status: status(counters),
+            status: status(&facts.names, counters),
             bytes: Bytes { sent: counters.bytes_sent, received: counters.bytes_received },
             throughput: throughput(
                 &run,
@@ -194,8 +194,8 @@ pub(crate) fn errors(counts: &[u64; ErrorClass::COUNT]) -> BTreeMap<String, u64>
         .collect()
 }
 
-pub(crate) fn status(counters: &Counters) -> BTreeMap<String, u64> {
-    counters.status.iter().map(|(code, count)| (code.to_string(), count)).collect()
+pub(crate) fn status(names: &Names, counters: &Counters) -> BTreeMap<String, u64> {
+    counters.status.iter().map(|(code, count)| (names.status(code), count)).collect()
 }
 
 pub(crate) fn name_entries(names: &Names, totals: &Totals) -> BTreeMap<String, Name> {

@@ -52,7 +52,7 @@ pub struct Interval {
     pub connections: u64,
     /// Distributions, in nanoseconds.
     pub latency_ns: Latencies,
-    /// Responses by status code.
+    /// Responses by status code, or by what their protocol calls their statuses.
     pub status: BTreeMap<String, u64>,
     /// Bytes on the transport.
     pub bytes: Bytes,
@@ -114,7 +114,7 @@ impl Interval {
             waiting: facts.waiting,
             connections: facts.connections,
             latency_ns: Latencies::from(totals),
-            status: status(counters),
+            status: status(facts.names, counters),
             bytes: Bytes { sent: counters.bytes_sent, received: counters.bytes_received },
             cpu_s: crate::build::seconds(totals.cpu_ns()),
             names: name_entries(facts.names, totals),

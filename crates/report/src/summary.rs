@@ -42,7 +42,7 @@ pub struct Summary {
     pub rate: Rate,
     /// Distributions, in nanoseconds.
     pub latency_ns: Latencies,
-    /// Responses by status code; `"0"` counts what is no three-digit code.
+    /// Responses by status code, or by what their protocol calls their statuses; `"0"` counts what is no three-digit code.
     pub status: BTreeMap<String, u64>,
     /// Bytes on the transport.
     pub bytes: Bytes,

@@ -18,6 +18,7 @@ fn names() -> Names {
         groups: vec![named("pay")],
         checks: vec![named("status is 200"), named("body holds a token"), named("never reached")],
         beyond: 4,
+        ..Names::default()
     }
 }
 

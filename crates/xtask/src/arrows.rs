@@ -28,6 +28,8 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("coordinator", &["clock", "schedule", "measure", "plan", "verdict", "report"]),
     ("executor-blazemeter", &["clock", "plan", "measure", "verdict", "report"]),
     ("xtask", &[]),
+    // An own protocol, as a user of the library writes one.
+    ("redis", &["engine"]),
     // For tests only: nothing of the product imports it.
     ("testkit", &[]),
     // These import anything; nothing imports them.

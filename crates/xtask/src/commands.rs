@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 const SERVERS: &[(&str, &str)] = &[
     ("nginx-light", "nginx"),
     ("apache2-bin", "apache2"),
+    ("redis-server", "redis-server"),
     ("python3", "python3"),
     ("python3-venv", "python3 -m ensurepip --version"),
     ("openssl", "openssl"),
@@ -42,6 +43,8 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
         "coordinator",
         "-p",
         "executor-blazemeter",
+        "-p",
+        "redis",
     ])?;
     // Just as the test builds it, which then finds it done.
     cargo(&["build", "--locked", "--release", "--package", "benches", "--bin", "instructions"])?;

@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand};
     version,
     about = "An open-loop HTTP load generator: it sends on schedule, whatever the target does, and says so when it could not.",
     override_usage = "engine [URL] --tps RATE [FLAGS]\n       engine <COMMAND> [FLAGS]",
-    after_help = AFTER_HELP,
+    after_help = format!("{EXAMPLES}\n\n{AFTER_HELP}"),
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true,
     allow_negative_numbers = true,
@@ -30,14 +30,16 @@ pub(super) struct CommandLine {
     pub(super) flags: Flags,
 }
 
-const AFTER_HELP: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   engine --tps 50000 --cores all                    load the built-in target on this machine
   engine http://127.0.0.1:8080/ --tps 5k -d 30s     5,000 requests per second for 30 seconds
   engine http://10.0.0.7/ --stages 30s:1k,1m:50k    from 0 to 1,000 in 30 s, then to 50,000 in a minute
   engine http://10.0.0.7/ --users 64 -n 100k        64 users, 100,000 requests
-  engine https://shop.example/ --tps 100 --i-own shop.example --threshold 'p99<50ms' --json run.json
+  engine https://shop.example/ --tps 100 --i-own shop.example --threshold 'p99<50ms' --json run.json";
 
+/// What is told behind the flags, whatever is spoken.
+pub(super) const AFTER_HELP: &str = "\
 Each flag is also an environment variable: --max-lag is ENGINE_MAX_LAG. A flag wins over its variable. A variable for a
 flag that may be repeated holds one value per line. TARGET_TPS, DURATION, LOAD_PATTERN, RUN_ID and WORKER_ID are
 read too. NO_COLOR is honoured.

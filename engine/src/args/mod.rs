@@ -18,14 +18,17 @@ use verdict::Threshold;
 
 mod flags;
 mod others;
+mod own;
 mod plan_file;
 mod refusal;
 mod run;
 mod sources;
 
 pub use others::{Merge, TargetAlone};
+pub(crate) use own::parse_own;
 pub use refusal::Refusal;
 
+use crate::protocol::Spoken;
 use flags::{CommandLine, SubCommand};
 
 /// The process around the command line, as far as reading it needs.
@@ -97,6 +100,8 @@ pub struct Run {
     pub sizing: Option<Sizing>,
     /// What the plan is read from, if it is a file: the plan then holds what is the same for all of it.
     pub file: Option<Box<FromFile>>,
+    /// What is spoken instead of HTTP.
+    pub spoken: Option<Spoken>,
     /// What must hold; the texts stand in the plan.
     pub thresholds: Vec<Threshold>,
     /// Where results go.
@@ -189,8 +194,8 @@ pub fn parse(
     surroundings: &dyn Surroundings,
 ) -> Result<Command, Refusal> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    check_single_dashes(&arguments)?;
     let mut command = CommandLine::command();
+    check_single_dashes(&arguments, &command)?;
     let matches = match command.try_get_matches_from_mut(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
@@ -237,8 +242,7 @@ pub fn parse(
 }
 
 /// Refuses long flags with one dash, as some tools have them: clap would read `-rate=5` as `-r ate=5`.
-fn check_single_dashes(arguments: &[OsString]) -> Result<(), Refusal> {
-    let command = CommandLine::command();
+fn check_single_dashes(arguments: &[OsString], command: &clap::Command) -> Result<(), Refusal> {
     for argument in arguments.iter().skip(1).filter_map(|argument| argument.to_str()) {
         if argument == "--" {
             break;

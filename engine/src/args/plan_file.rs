@@ -11,7 +11,7 @@ use plan::{Draft, PlanError, Tag};
 use verdict::{Scope, Terms, Threshold};
 
 use super::flags::Flags;
-use super::run::{Asked, read};
+use super::run::{Asked, HTTP, read};
 use super::{FromFile, Refusal, Run, Surroundings};
 
 /// Whether the argument of `engine run` names a plan file and no URL.
@@ -27,7 +27,7 @@ pub(super) fn from_file(
     surroundings: &dyn Surroundings,
 ) -> Result<Run, Refusal> {
     flags.positional_url = None;
-    let Asked { overrides, outputs, mut thresholds } = read(&mut flags, surroundings)?;
+    let Asked { overrides, outputs, mut thresholds } = read(&mut flags, surroundings, HTTP)?;
     let is_part = overrides.workload.is_some();
     refuse_beside_a_file(&overrides)?;
     let (file, mut replaced) = crate::check::read(path, &overrides)?;
@@ -48,7 +48,7 @@ pub(super) fn from_file(
     let folder = path.parent().filter(|_| path != Path::new("-")).unwrap_or(Path::new("")).to_owned();
     let name = crate::check::name_of(path).into_owned();
     let file = Some(Box::new(FromFile { file, name, folder, replaced, is_part }));
-    Ok(Run { plan, sizing: None, file, thresholds, outputs })
+    Ok(Run { plan, sizing: None, file, spoken: None, thresholds, outputs })
 }
 
 /// A threshold of the file, as `verdict` knows it.

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use plan::document::Overrides;
 use plan::{
     Bandwidth, Body, CatchUp, ConnectTo, Cores, Dns, Draft, Header, Host, IoChoice, MaxLag, Method, Pacing,
-    Pattern, Place, PlanError, ProcessKind, Rails, RunId, Share, Sizing, StatusSet, Tag, TlsVersion,
+    Pattern, Place, PlanError, ProcessKind, Rails, RunId, Scheme, Share, Sizing, StatusSet, Tag, TlsVersion,
     UnixSocket, Url, parse_count, parse_duration, parse_rate, parse_size, parse_sources, parse_stages,
     quoted,
 };
@@ -18,9 +18,12 @@ use super::{Outputs, Refusal, Run, Sink, Surroundings, color, environment_color,
 /// Time between progress lines when nobody says: 10 s.
 const PROGRESS_EVERY_NS: u64 = 10_000_000_000;
 
+/// The schemes of HTTP.
+pub(super) const HTTP: &[Scheme] = &[Scheme::Http, Scheme::Https];
+
 /// Reads a run; `None` when nothing says how much load there shall be.
 pub(super) fn build(mut flags: Flags, surroundings: &dyn Surroundings) -> Result<Option<Run>, Refusal> {
-    let Asked { overrides, outputs, thresholds } = read(&mut flags, surroundings)?;
+    let Asked { overrides, outputs, thresholds } = read(&mut flags, surroundings, HTTP)?;
     if overrides.workload.is_some() {
         let what = "it picks a workload of a plan file, and there is none";
         return Err(PlanError::new(what, "engine run plan.yaml --workload NAME")
@@ -33,7 +36,7 @@ pub(super) fn build(mut flags: Flags, surroundings: &dyn Surroundings) -> Result
     }
     let sizing = Sizing::of(&draft);
     let plan = draft.into_plan()?;
-    Ok(Some(Run { plan, sizing, file: None, thresholds, outputs }))
+    Ok(Some(Run { plan, sizing, file: None, spoken: None, thresholds, outputs }))
 }
 
 /// What flags and variables say.
@@ -43,10 +46,15 @@ pub(super) struct Asked {
     pub(super) thresholds: Vec<Threshold>,
 }
 
-pub(super) fn read(flags: &mut Flags, surroundings: &dyn Surroundings) -> Result<Asked, Refusal> {
+/// Reads flags and variables; the URL has one of these schemes.
+pub(super) fn read(
+    flags: &mut Flags,
+    surroundings: &dyn Surroundings,
+    schemes: &[Scheme],
+) -> Result<Asked, Refusal> {
     let sources = Sources { surroundings, given: RefCell::default() };
     let mut draft = Draft::default();
-    target(flags, &sources, &mut draft)?;
+    target(flags, &sources, schemes, &mut draft)?;
     load(flags, &sources, &mut draft)?;
     connections(flags, &sources, &mut draft)?;
     tls(flags, &sources, &mut draft)?;
@@ -73,9 +81,14 @@ pub(super) fn nothing_to_run() -> Refusal {
 }
 
 /// Whom to load, with what request.
-fn target(flags: &mut Flags, sources: &Sources<'_>, draft: &mut Draft) -> Result<(), PlanError> {
+fn target(
+    flags: &mut Flags,
+    sources: &Sources<'_>,
+    schemes: &[Scheme],
+    draft: &mut Draft,
+) -> Result<(), PlanError> {
     check_quoting(flags)?;
-    draft.url = url(flags, sources)?;
+    draft.url = url(flags, sources, schemes)?;
     draft.method = sources.one(flags.method.take(), source!("--method", "ENGINE_METHOD"), Method::parse)?;
     draft.headers = sources.many(&flags.header, source!("--header", "ENGINE_HEADER"), Header::parse)?;
     draft.body = body(flags, sources)?;
@@ -108,7 +121,9 @@ fn check_quoting(flags: &Flags) -> Result<(), PlanError> {
     Ok(())
 }
 
-fn url(flags: &mut Flags, sources: &Sources<'_>) -> Result<Option<Url>, PlanError> {
+fn url(flags: &mut Flags, sources: &Sources<'_>, schemes: &[Scheme]) -> Result<Option<Url>, PlanError> {
+    let is_http = schemes == HTTP;
+    let parse = |text: &str| if is_http { Url::parse(text) } else { Url::parse_as(text, schemes) };
     match (flags.positional_url.take(), flags.url.take()) {
         (Some(_), Some(_)) => {
             Err(PlanError::new("the URL is given twice", "once: as an argument or with --url")
@@ -116,19 +131,19 @@ fn url(flags: &mut Flags, sources: &Sources<'_>) -> Result<Option<Url>, PlanErro
         }
         (Some(text), None) => {
             let word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
-            if let "run" | "target" | "merge" | "schema" | "check" | "doctor" = text.as_str() {
+            if is_http && let "run" | "target" | "merge" | "schema" | "check" | "doctor" = text.as_str() {
                 let what = format!("command {text} comes after flags of a run");
                 return Err(PlanError::new(what, format!("engine {text}, then its own flags"))
                     .at(Place::Argument("URL")));
             }
-            if word && text != "localhost" {
+            if word && text != "localhost" && is_http {
                 let what = format!("{} is neither a URL nor a command", quoted(&text));
                 let fix = "a URL such as http://127.0.0.1:8080/, or one of target, merge, schema, doctor";
                 return Err(PlanError::new(what, fix).at(Place::Argument("URL")));
             }
-            Url::parse(&text).map(Some).map_err(|error| error.at(Place::Argument("URL")))
+            parse(&text).map(Some).map_err(|error| error.at(Place::Argument("URL")))
         }
-        (None, given) => sources.one(given, source!("--url", "ENGINE_URL"), Url::parse),
+        (None, given) => sources.one(given, source!("--url", "ENGINE_URL"), parse),
     }
 }
 

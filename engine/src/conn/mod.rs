@@ -1,6 +1,6 @@
 //! Connections: what a shard keeps for each place in its driver's table.
 //!
-//! What it is: the protocol stack of a connection (HTTP/1.1, plain or inside TLS) and its state.
+//! What it is: the protocol stack of a connection (HTTP/1.1 or a user's own protocol, plain or inside TLS) and its state.
 //! What it is not: a socket; the driver owns that. It decides nothing about load.
 //!
 //! ```text
@@ -8,7 +8,10 @@
 //!   Vacant ───────────► Connecting ───────────────────────► Idle ◄──────────┐
 //!     ▲                     │ Connected, TLS                ▲ │ request      │ response
 //!     │                     ▼                   established │ ▼              │ (keep-alive)
-//!     │                 Handshaking ────────────────────────┘ Busy ──────────┘
+//!     │                 Handshaking ────────────────────────┤ Busy ──────────┘
+//!     │                     │ an own protocol's opening     │ │
+//!     │                     ▼                      answered │ │
+//!     │                 Greeting ───────────────────────────┘ │
 //!     │                                                        │ last response, the peer will close
 //!     │                                                        ▼
 //!     └───────────── close, from every state ◄──────────── Leaving
@@ -16,16 +19,20 @@
 
 mod capture;
 mod failure;
+mod machine;
+mod own;
 mod pool;
 mod stack;
 
 pub(crate) use capture::Capture;
 pub(crate) use failure::{of_connect_errno, of_errno, of_tls};
+pub(crate) use machine::Machine;
+pub(crate) use own::Own;
 pub(crate) use pool::Pool;
 pub(crate) use stack::{Delivery, Stack, TlsStack};
 
 use clock::Timestamp;
-use http1::{Ending, ResponseMachine};
+use http1::ResponseMachine;
 use measure::ErrorClass;
 
 use crate::io::ConnId;
@@ -48,6 +55,8 @@ pub(crate) enum State {
         /// When the TLS handshake began.
         tls_since: Timestamp,
     },
+    /// The transport stands; the conversation with which an own protocol begins is under way.
+    Greeting,
     /// Ready for a request.
     Idle,
     /// Carrying an exchange.
@@ -67,7 +76,7 @@ pub(crate) struct Connection {
     /// Where it is in its life.
     pub(crate) state: State,
     /// Reads responses.
-    pub(crate) machine: ResponseMachine,
+    pub(crate) machine: Machine,
     /// Plain, or inside TLS.
     pub(crate) stack: Stack,
     /// Whom it leads to: a place among the shard's targets.
@@ -88,7 +97,7 @@ impl Connection {
         Self {
             id: ConnId { index, generation: 0 },
             state: State::Vacant,
-            machine: ResponseMachine::new(limits),
+            machine: Machine::Http(ResponseMachine::new(limits)),
             stack: Stack::Plain,
             target: 0,
             served: 0,
@@ -98,12 +107,24 @@ impl Connection {
         }
     }
 
-    /// Moves a new tenant in.
-    pub(crate) fn open(&mut self, id: ConnId, target: usize, limits: http1::Limits, now: Timestamp) {
+    /// Moves a new tenant in, who speaks HTTP, or what `own` speaks.
+    pub(crate) fn open(
+        &mut self,
+        id: ConnId,
+        target: usize,
+        limits: http1::Limits,
+        own: Option<Box<Own>>,
+        now: Timestamp,
+    ) {
         self.id = id;
         self.target = target;
         self.state = State::Connecting { since: now };
-        self.machine = ResponseMachine::new(limits);
+        match (&mut self.machine, own) {
+            // In its place: a machine of HTTP is large.
+            (Machine::Http(machine), None) => *machine = ResponseMachine::new(limits),
+            (machine, None) => *machine = Machine::Http(ResponseMachine::new(limits)),
+            (machine, Some(own)) => *machine = Machine::Own(own),
+        }
         self.stack = Stack::Plain;
         self.served = 0;
         self.capture = None;
@@ -122,26 +143,12 @@ impl Connection {
         self.stack = Stack::Plain;
     }
 
-    /// The driver threw `count` body bytes away unseen.
-    pub(crate) fn skip(&mut self, count: u64) -> Delivery {
-        if count > self.machine.discardable() {
-            // The driver was asked for no more than the body has left; more is not ours to guess about.
-            return Delivery::Failed(ErrorClass::Desync);
-        }
-        match self.machine.discarded(count) {
-            Ok(step) => step.response.map_or(Delivery::Nothing, Delivery::Response),
-            Err(error) => Delivery::Failed(failure::of_protocol(error)),
-        }
-    }
-
     /// The peer has sent its last byte: whether that completes the response.
     pub(crate) fn finish_stream(&mut self) -> Delivery {
         match self.machine.end() {
             // RFC 8446 section 6.1: without close_notify an attacker may have cut the body short.
-            Ok(Ending::Complete(_)) if self.stack.is_truncated() => Delivery::Failed(ErrorClass::TlsClosed),
-            Ok(Ending::Complete(response)) => Delivery::Response(response),
-            Ok(Ending::Idle) => Delivery::Nothing,
-            Err(error) => Delivery::Failed(failure::of_protocol(error)),
+            Delivery::Response(_) if self.stack.is_truncated() => Delivery::Failed(ErrorClass::TlsClosed),
+            delivery => delivery,
         }
     }
 }

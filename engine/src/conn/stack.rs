@@ -1,4 +1,4 @@
-//! Hot path. The protocol stack of a connection: HTTP/1.1, plain or inside TLS.
+//! Hot path. The protocol stack of a connection: HTTP/1.1 or an own protocol, plain or inside TLS.
 //!
 //! What it is: the path of received bytes to the response machine, and of request bytes to the wire.
 //! What it is not: a socket. What must be sent is handed to the driver by the shard.
@@ -6,19 +6,19 @@
 //! Invariant: under TLS at most one buffer is with the driver at a time; what is encrypted meanwhile gathers
 //! in `outgoing` and leaves when the driver returns the first.
 
-use http1::{Response, ResponseMachine};
+use http1::Response;
 use measure::ErrorClass;
 use tls::TlsError;
 
-use super::{Capture, failure};
+use super::{Capture, Machine, Own, failure};
 use crate::io::Message;
 
 /// Plain, or inside TLS.
 #[derive(Debug)]
 pub(crate) enum Stack {
-    /// Bytes are HTTP.
+    /// Bytes are those of the protocol.
     Plain,
-    /// Bytes are TLS records around HTTP.
+    /// Bytes are TLS records around them.
     Tls(Box<TlsStack>),
 }
 
@@ -48,6 +48,17 @@ impl TlsStack {
     pub(crate) fn begin_rendered(&mut self, request: &[u8]) -> Result<(), TlsError> {
         self.unsent = None;
         self.session.send(request, &mut self.outgoing)
+    }
+
+    /// Encrypts what the session of an own protocol has written.
+    pub(crate) fn take_own(&mut self, own: &mut Own) -> Result<(), TlsError> {
+        let written = own.outgoing();
+        if written.is_empty() {
+            return Ok(());
+        }
+        self.session.send(written, &mut self.outgoing)?;
+        written.clear();
+        Ok(())
     }
 
     /// Encrypts as much of what is left of the request as fits one send.
@@ -94,7 +105,7 @@ impl Stack {
     /// Takes bytes that arrived, and keeps them in `capture`, up to so many. They may be changed in place.
     pub(crate) fn receive(
         &mut self,
-        machine: &mut ResponseMachine,
+        machine: &mut Machine,
         bytes: &mut [u8],
         mut capture: Option<(&mut Capture, usize)>,
     ) -> Delivery {
@@ -152,21 +163,12 @@ fn keep(capture: &mut Option<(&mut Capture, usize)>, bytes: &[u8]) {
     }
 }
 
-fn feed(machine: &mut ResponseMachine, bytes: &[u8], delivery: &mut Delivery) {
+fn feed(machine: &mut Machine, bytes: &[u8], delivery: &mut Delivery) {
     if bytes.is_empty() {
         return;
     }
     *delivery = match *delivery {
-        Delivery::Nothing => match machine.receive(bytes) {
-            Ok(step) => match step.response {
-                Some(response) if step.consumed == bytes.len() => Delivery::Response(response),
-                // RFC 9112 section 9.3.2: responses answer requests one by one; more bytes than the response
-                // has cannot be trusted to be anything.
-                Some(_) => Delivery::Failed(ErrorClass::Desync),
-                None => Delivery::Nothing,
-            },
-            Err(error) => Delivery::Failed(failure::of_protocol(error)),
-        },
+        Delivery::Nothing => machine.receive(bytes),
         Delivery::Response(_) => Delivery::Failed(ErrorClass::Desync),
         failed @ Delivery::Failed(_) => failed,
     };

@@ -6,11 +6,11 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clock::Timestamp;
-use http1::{Ending, Response, ResponseMachine};
+use http1::{Response, ResponseMachine};
 use measure::ErrorClass;
 
 use super::{BUFFER_SIZE, LOOK_NS, Times};
-use crate::conn::{Capture, Delivery, Stack, TlsStack, of_connect_errno, of_errno, of_tls};
+use crate::conn::{Capture, Delivery, Machine, Stack, TlsStack, of_connect_errno, of_errno, of_tls};
 use crate::io::epoll::EpollIo;
 use crate::io::{Completion, ConnId, Io, Limits, Wait};
 use crate::shard::TargetSettings;
@@ -33,7 +33,7 @@ pub(crate) struct Wire<'a> {
     target: &'a TargetSettings,
     is_head: bool,
     request: &'a [u8],
-    machine: ResponseMachine,
+    machine: Machine,
     stack: Stack,
     kept_bytes: usize,
     deadline: Timestamp,
@@ -55,7 +55,7 @@ impl<'a> Wire<'a> {
             target,
             is_head: asked.is_head,
             request: asked.request,
-            machine: ResponseMachine::new(asked.limits),
+            machine: Machine::Http(ResponseMachine::new(asked.limits)),
             stack: Stack::Plain,
             kept_bytes: (asked.limits.head_bytes as usize).saturating_add(asked.kept_body_bytes),
             deadline: began.plus_nanos(asked.timeout_ns),
@@ -183,7 +183,7 @@ impl<'a> Wire<'a> {
         let class = if self.sent.is_some() { ErrorClass::ClosedEarly } else { ErrorClass::TlsClosed };
         match self.machine.end() {
             // RFC 8446 section 6.1: without close_notify an attacker may have cut the body short.
-            Ok(Ending::Complete(response)) if !self.stack.is_truncated() => Ok(Delivery::Response(response)),
+            Delivery::Response(response) if !self.stack.is_truncated() => Ok(Delivery::Response(response)),
             _ => Err(class),
         }
     }

@@ -23,7 +23,7 @@ use plan::document::{
     AtEnd, DataFormat, DataSource, PlanFile, RowOrder, Target as FileTarget, Workload as FileWorkload,
     WorkloadLoad,
 };
-use plan::{DEFAULT_SEED, DEFAULT_TIMEOUT_NS, Plan, Scheme};
+use plan::{DEFAULT_SEED, DEFAULT_TIMEOUT_NS, Plan};
 use scenario::{FeederNames, Key, Program, Scenario, Scope, Target};
 use schedule::{Arrivals, Cells, Process, Profile};
 
@@ -96,6 +96,7 @@ pub fn prepare_file(run: &FileRun<'_>, shards: usize) -> Result<Prepared, Prepar
                     ..scenario.clone()
                 })
                 .collect(),
+            protocol: None,
             response_limits: limits(file),
             discard_from: DISCARD_FROM,
             kept_body_bytes: u32::try_from(file.limits.body_bytes).unwrap_or(u32::MAX),
@@ -240,6 +241,7 @@ impl List {
             groups: self.groups.clone(),
             checks: self.checks.clone(),
             beyond: self.beyond.len(),
+            statuses: Vec::new(),
         }
     }
 }
@@ -363,7 +365,7 @@ fn scope(file: &PlanFile, feeders: &BTreeMap<String, Source>) -> Scope {
 fn shown(target: &FileTarget) -> Target {
     let path = target.url.target().split('?').next().unwrap_or("/");
     Target {
-        is_secure: target.url.scheme() == Scheme::Https,
+        is_secure: target.url.scheme().is_secure(),
         authority: target.url.authority(),
         base_path: path.trim_end_matches('/').to_owned(),
     }

@@ -9,7 +9,9 @@ use measure::ErrorClass;
 
 use super::release::FAILED_CONNECT_PAUSE_NS;
 use super::{COMPLETIONS_PER_TURN, CONNECTION_STEPS, Shard};
-use crate::conn::{Capture, Connection, Delivery, Stack, State, TlsStack, of_connect_errno, of_errno};
+use crate::conn::{
+    Capture, Connection, Delivery, Machine, Stack, State, TlsStack, of_connect_errno, of_errno,
+};
 use crate::io::{Completion, ConnId, Errno, Io, Lent};
 use http1::Response;
 use measure::DropReason;
@@ -81,7 +83,7 @@ impl<I: Io> Shard<I> {
         let connection = &mut self.connections[conn.index as usize];
         self.recorders[usize::from(self.now < self.origin)].bytes_received(count);
         connection.discarding = connection.discarding.saturating_sub(count);
-        let delivery = connection.skip(count);
+        let delivery = connection.machine.discarded(count);
         self.delivered(conn, delivery);
     }
 
@@ -111,6 +113,7 @@ impl<I: Io> Shard<I> {
                 self.handshaken(conn);
                 self.flush(conn);
             }
+            (State::Greeting, Delivery::Nothing) => self.greeted(conn),
             (State::Idle, Delivery::Nothing) => self.flush(conn),
             (_, Delivery::Failed(class)) => self.break_off(conn, class),
             (_, Delivery::Response(_)) => self.break_off(conn, ErrorClass::Desync),
@@ -197,6 +200,9 @@ impl<I: Io> Shard<I> {
         if let Stack::Tls(stack) = &mut connection.stack {
             stack.put_spare(buffer);
             self.flush(conn);
+        } else if let Machine::Own(own) = &mut connection.machine {
+            own.put_spare(buffer);
+            self.flush_own(conn);
         } else {
             self.iterations.keep_buffer(buffer);
         }
@@ -209,11 +215,7 @@ impl<I: Io> Shard<I> {
         let State::Connecting { since } = connection.state else { return };
         self.recorders[warmup].connect(now.nanos_since(since));
         let target = &mut self.targets[connection.target];
-        let Some(tls) = &target.settings.tls else {
-            target.pool.opened();
-            self.serve_next(conn);
-            return;
-        };
+        let Some(tls) = &target.settings.tls else { return self.stands(conn) };
         let mut outgoing = Vec::with_capacity(TLS_BUFFER);
         match tls.client.session(&tls.server_name, &mut outgoing) {
             Ok(session) => {
@@ -241,6 +243,15 @@ impl<I: Io> Shard<I> {
             return;
         }
         self.recorders[warmup].tls(now.nanos_since(tls_since), stack.session.resumed());
+        self.stands(conn);
+    }
+
+    /// The transport of a connection stands, and it may be used, unless an own protocol begins with a conversation.
+    fn stands(&mut self, conn: ConnId) {
+        let connection = &self.connections[conn.index as usize];
+        if matches!(connection.machine, Machine::Own(_)) {
+            return self.own_stands(conn);
+        }
         self.targets[connection.target].pool.opened();
         self.serve_next(conn);
     }
@@ -271,6 +282,7 @@ impl<I: Io> Shard<I> {
     pub(super) fn fail_connect(&mut self, target_index: usize, class: ErrorClass) {
         self.recorders[usize::from(self.now < self.origin)].connect_failed();
         let Some(waiting) = self.targets[target_index].waiting.pop() else { return };
+        self.own.release(waiting.cause);
         let name = self.settings.requests[usize::from(waiting.cause.request)].name;
         let response_ns = self.now.nanos_since(waiting.intended);
         let recorder = &mut self.recorders[usize::from(waiting.warmup)];
@@ -291,7 +303,7 @@ impl<I: Io> Shard<I> {
                 Delivery::Nothing => self.break_off(conn, ErrorClass::ClosedEarly),
             },
             State::Handshaking { .. } => self.break_off(conn, ErrorClass::TlsClosed),
-            State::Connecting { .. } => self.break_off(conn, ErrorClass::ConnectReset),
+            State::Connecting { .. } | State::Greeting => self.break_off(conn, ErrorClass::ConnectReset),
             State::Idle | State::Vacant | State::Leaving => self.break_off(conn, ErrorClass::ClosedEarly),
         }
     }
@@ -324,7 +336,7 @@ impl<I: Io> Shard<I> {
                 self.request_ended(exchange.cause, 0);
                 self.close(conn);
             }
-            State::Connecting { .. } | State::Handshaking { .. } => {
+            State::Connecting { .. } | State::Handshaking { .. } | State::Greeting => {
                 self.targets[target_index].pool.opened();
                 self.close(conn);
                 self.fail_connect(target_index, class);

@@ -230,7 +230,7 @@ impl<I: Io> Shard<I> {
                     self.left(id);
                     continue;
                 }
-                State::Connecting { .. } | State::Handshaking { .. } => {
+                State::Connecting { .. } | State::Handshaking { .. } | State::Greeting => {
                     let target = connection.target;
                     self.targets[target].pool.opened();
                 }
@@ -252,5 +252,7 @@ impl<I: Io> Shard<I> {
 
 fn is_under_way(connections: &[Connection], conn: ConnId) -> bool {
     let connection = &connections[conn.index as usize];
-    connection.id == conn && matches!(connection.state, State::Connecting { .. } | State::Handshaking { .. })
+    let is_opening =
+        matches!(connection.state, State::Connecting { .. } | State::Handshaking { .. } | State::Greeting);
+    connection.id == conn && is_opening
 }

@@ -566,7 +566,7 @@ pub(super) fn iteration_of(workloads: &[Workload], cause: Cause) -> Option<Itera
     }
     match workloads[usize::from(cause.workload)].task {
         Task::Scenario(scenario) => Some(IterationId { scenario, place: cause.iteration }),
-        Task::Request(_) => None,
+        Task::Request(_) | Task::Own => None,
     }
 }
 

@@ -27,6 +27,7 @@ mod complete;
 mod ending;
 mod iterations;
 mod leaving;
+mod own;
 mod release;
 pub mod scenarios;
 mod settings;
@@ -49,6 +50,7 @@ use exchange::{Cause, ExchangeTable};
 use iterations::Iterations;
 use leaving::Leaving;
 use link::{Command, Link, Report};
+use own::OwnArrivals;
 use pacing::{COALESCE_NS, LONGEST_SLEEP_NS, Pacing, Smoother};
 use targets::Target;
 use workload::Workload;
@@ -118,6 +120,7 @@ pub struct Shard<I: Io> {
     requests: Vec<Request>,
     exchanges: ExchangeTable,
     iterations: Iterations,
+    own: OwnArrivals,
     /// Connections that were answered in this turn, until all that came in it has been looked at.
     answered: Vec<ConnId>,
     leaving: Leaving,
@@ -209,6 +212,7 @@ impl<I: Io> Shard<I> {
             requests,
             exchanges: ExchangeTable::new(limits.connections, &timeouts_ns),
             iterations: Iterations::new(&settings),
+            own: OwnArrivals::new(&settings),
             answered: Vec::with_capacity(COMPLETIONS_PER_TURN as usize),
             leaving: Leaving::new(),
             recorders: [recorder(false), recorder(true)],

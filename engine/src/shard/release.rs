@@ -8,6 +8,7 @@
 
 use clock::Timestamp;
 use measure::DropReason;
+use tls::TlsError;
 
 use super::exchange::{Cause, Exchange, NONE};
 use super::iterations::iteration_of;
@@ -15,7 +16,7 @@ use super::pacing::{CatchUp, SKIP_AFTER_NS};
 use super::waiting::Waiting;
 use super::workload::{Due, Task};
 use super::{CONNECTION_STEPS, ENCRYPTION_STEPS, Phase, RELEASES_PER_TURN, Shard};
-use crate::conn::{Stack, State};
+use crate::conn::{Machine, Stack, State};
 use crate::io::{ConnId, Errno, Io, TABLE_FULL};
 
 /// After a connect that failed, a user of the closed model pauses at least this long, so that a dead target
@@ -59,6 +60,7 @@ impl<I: Io> Shard<I> {
         let request = match self.workloads[workload].task {
             Task::Request(request) => request,
             Task::Scenario(scenario) => return self.begin_iteration(index(workload), scenario, due),
+            Task::Own => return self.begin_own(index(workload), due),
         };
         let target = self.settings.requests[usize::from(request)].target;
         let cause = Cause { request, target, workload: index(workload), user: due.user, iteration: NONE };
@@ -98,6 +100,7 @@ impl<I: Io> Shard<I> {
     /// Counts a request that will never be sent.
     pub(super) fn drop_request(&mut self, cause: Cause, warmup: bool, reason: DropReason) {
         self.recorder(warmup).dropped(reason);
+        self.own.release(cause);
         let pause_ns = match reason {
             DropReason::QueueFull | DropReason::LocalResource => FAILED_CONNECT_PAUSE_NS,
             DropReason::Expired | DropReason::Late | DropReason::Interrupted => 0,
@@ -129,17 +132,16 @@ impl<I: Io> Shard<I> {
         let is_last = self.targets[connection.target].settings.is_last(connection.served);
         let encrypts = !matches!(connection.stack, Stack::Plain);
         let message = settings.message(is_last);
-        let iteration = iteration_of(&self.workloads, cause);
-        let encrypted = match (&mut connection.stack, message) {
-            (Stack::Plain, _) => Ok(()),
-            (Stack::Tls(stack), Some(message)) => stack.begin(message),
-            (Stack::Tls(stack), None) => stack.begin_rendered(self.iterations.rendered(iteration)),
-        };
-        if encrypted.is_err_and(tls::TlsError::is_retryable) {
-            return self.begin_elsewhere(conn, waiting);
-        }
         let (name, is_head, needs, is_rendered) =
             (settings.name, settings.is_head, settings.needs, message.is_none());
+        let encrypted = match (&mut connection.stack, message) {
+            (Stack::Plain, Some(_)) => Ok(()),
+            (Stack::Tls(stack), Some(message)) => stack.begin(message),
+            (_, None) => self.begin_rendered(conn, cause),
+        };
+        if encrypted.is_err_and(TlsError::is_retryable) {
+            return self.begin_elsewhere(conn, waiting);
+        }
         let now = self.step(if encrypts { ENCRYPTION_STEPS } else { 1 });
         let exchange = self.exchanges.begin(
             request.list,
@@ -167,6 +169,9 @@ impl<I: Io> Shard<I> {
             self.io.send(conn, if is_last { request.last_message } else { request.message });
             return;
         }
+        if self.settings.protocol.is_some() {
+            return self.send_own(conn, cause, encrypted);
+        }
         // Under TLS it has been copied in being encrypted.
         let bytes = is_rendered.then(|| self.take_rendered(cause));
         let connection = &mut self.connections[conn.index as usize];
@@ -187,6 +192,19 @@ impl<I: Io> Shard<I> {
         }
     }
 
+    /// Encrypts a request that was written for one exchange alone, if it is to be. An error that is retryable has sent
+    /// nothing.
+    fn begin_rendered(&mut self, conn: ConnId, cause: Cause) -> Result<(), TlsError> {
+        if self.settings.protocol.is_some() {
+            return self.write_own(conn, cause);
+        }
+        let rendered = self.iterations.rendered(iteration_of(&self.workloads, cause));
+        match &mut self.connections[conn.index as usize].stack {
+            Stack::Plain => Ok(()),
+            Stack::Tls(stack) => stack.begin_rendered(rendered),
+        }
+    }
+
     /// The connection's keys are used up before anything of the request has left: nobody is at fault, and another
     /// connection carries it.
     fn begin_elsewhere(&mut self, conn: ConnId, waiting: Waiting) {
@@ -203,7 +221,12 @@ impl<I: Io> Shard<I> {
     /// Hands gathered ciphertext to the driver, if it is free to take it.
     pub(super) fn flush(&mut self, conn: ConnId) {
         let connection = &mut self.connections[conn.index as usize];
-        let Stack::Tls(stack) = &mut connection.stack else { return };
+        let Stack::Tls(stack) = &mut connection.stack else {
+            if matches!(connection.machine, Machine::Own(_)) {
+                self.flush_own(conn);
+            }
+            return;
+        };
         let gathered = match connection.state {
             State::Busy { exchange } if stack.unsent.is_some() => {
                 let request = usize::from(self.exchanges.cause(exchange).request);
@@ -214,6 +237,11 @@ impl<I: Io> Shard<I> {
                 }
             }
             _ => Ok(()),
+        };
+        let gathered = match &mut connection.machine {
+            // What it writes before the transport stands waits for it.
+            Machine::Own(own) if stack.session.is_established() => gathered.and(stack.take_own(own)),
+            _ => gathered,
         };
         if let Some(bytes) = stack.take_outgoing() {
             self.io.send_owned(conn, bytes);
@@ -303,8 +331,9 @@ impl<I: Io> Shard<I> {
         let conn = self.io.connect(target.next_route())?;
         target.pool.opening();
         self.recorders[usize::from(self.now < self.origin)].connect_started();
+        let own = self.settings.protocol.as_ref().map(|spoken| Box::new(spoken.session()));
         let limits = self.settings.response_limits;
-        self.connections[conn.index as usize].open(conn, target_index, limits, self.now);
+        self.connections[conn.index as usize].open(conn, target_index, limits, own, self.now);
         if target.opening.len() == target.opening.capacity() {
             // An attempt that stays unanswered holds up the others' entries. Of these at most half are under way.
             self.forget_all_opened(target_index);

@@ -9,6 +9,7 @@ use scenario::Needs;
 use super::pacing::{CatchUp, Pacing};
 use super::scenarios::ScenarioSettings;
 use crate::io::{Limits, Message, Route};
+use crate::protocol::Spoken;
 
 /// Bytes of receive buffers that a driver may allocate for one shard: 32 MiB.
 const RECEIVE_MEMORY: u32 = 32 << 20;
@@ -30,6 +31,9 @@ pub struct Settings {
     pub requests: Vec<RequestSettings>,
     /// What workloads run that do more than send one request. A workload and its scenario belong together.
     pub scenarios: Vec<ScenarioSettings>,
+    /// What is spoken instead of HTTP; each arrival then sends the request that it chooses, whose place in `requests` is
+    /// that among the protocol's own.
+    pub protocol: Option<Spoken>,
     /// Bounds on responses.
     pub response_limits: http1::Limits,
     /// Body bytes that nobody needs are thrown away unseen from this many on.
@@ -87,7 +91,7 @@ pub struct RequestSettings {
     pub name: u32,
     /// To whom it goes: a place in [`Settings::targets`].
     pub target: u16,
-    /// As it goes on the wire; `None` for what each iteration writes anew.
+    /// As it goes on the wire; `None` for what is written anew for each exchange.
     pub message: Option<Message>,
     /// What is kept of its responses.
     pub needs: Needs,

@@ -20,6 +20,7 @@ mod ending;
 mod ids;
 mod iterations;
 mod lateness;
+mod own;
 mod pressure;
 mod seconds;
 mod tls_ends;
@@ -117,6 +118,7 @@ impl Lab {
                     fail_status: FailStatus::new(|code| code >= 400),
                     timeout_ns: 10 * SECOND,
                 }],
+                protocol: None,
                 response_limits: http1::Limits::default(),
                 discard_from: 65_536,
                 scenarios: Vec::new(),
@@ -147,7 +149,7 @@ impl Lab {
 
     /// How long anything is waited for.
     fn timeout(&mut self, ns: u64) {
-        self.settings.requests[0].timeout_ns = ns;
+        self.settings.requests.iter_mut().for_each(|request| request.timeout_ns = ns);
         self.target().connect_timeout_ns = ns;
     }
 
@@ -256,7 +258,7 @@ impl Outcome {
         let counters = &self.totals.counters;
         assert!(counters.balanced(), "{case}: {:?}", counters.audit());
         assert!(self.totals.balanced(), "{case}: {:?}", self.totals.iterations_total());
-        if self.profile.is_some() && self.task == Task::Request(0) {
+        if self.profile.is_some() && !matches!(self.task, Task::Scenario(_)) {
             assert!(counters.scheduled <= self.asked, "{case}: scheduled more than asked");
             assert!(self.truth.requests.len() as u64 <= counters.sent, "{case}: more requests than sent");
             self.check_nothing_early(case);

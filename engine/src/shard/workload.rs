@@ -45,6 +45,8 @@ pub enum Task {
     Request(u16),
     /// An iteration of a scenario is run: a place in [`super::Settings::scenarios`].
     Scenario(u16),
+    /// One request of [`super::Settings::protocol`] is sent, of its choice.
+    Own,
 }
 
 /// Where the arrivals of a workload come from.
@@ -124,6 +126,12 @@ impl Users {
             think_ns: 0,
             remaining: iterations,
         }
+    }
+
+    /// Has each user rest for so long between two requests.
+    #[must_use]
+    pub fn thinking(self, think_ns: u64) -> Self {
+        Self { think_ns, ..self }
     }
 
     /// Bounds the iterations of each user, and the slots that there are rows for.

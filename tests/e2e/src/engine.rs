@@ -46,6 +46,7 @@ pub fn binary() -> PathBuf {
 #[derive(Debug)]
 #[must_use]
 pub struct Engine {
+    program: PathBuf,
     wrapper: Vec<OsString>,
     arguments: Vec<OsString>,
     environment: BTreeMap<OsString, OsString>,
@@ -59,7 +60,19 @@ pub struct Engine {
 impl Engine {
     /// `engine` with these arguments, separated by blanks.
     pub fn new(line: &str) -> Self {
+        Self::by(binary(), line)
+    }
+
+    /// Another program that has the engine's command line, built beside it.
+    pub fn of(program: &str, line: &str) -> Self {
+        let path = binary().with_file_name(program);
+        assert!(path.is_file(), "no {program} at {}: `cargo xtask test` builds it", path.display());
+        Self::by(path, line)
+    }
+
+    fn by(program: PathBuf, line: &str) -> Self {
         Self {
+            program,
             wrapper: Vec::new(),
             arguments: line.split_whitespace().map(OsString::from).collect(),
             environment: BTreeMap::new(),
@@ -130,7 +143,7 @@ impl Engine {
     /// Starts it.
     pub fn start(self) -> Running {
         let mut words = self.wrapper;
-        words.push(binary().into());
+        words.push(self.program.into());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(&self.arguments);
         for (name, _) in std::env::vars_os() {

@@ -27,6 +27,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/glossary.md",
     "docs/hostile.md",
     "docs/measuring.md",
+    "docs/own-protocols.md",
     "docs/plan-file.md",
     "docs/promises.md",
     "docs/schedule.md",

@@ -28,6 +28,8 @@ const EXAMPLES: &[&str] = &[
     "plans",
     "poisson.sh",
     "quickstart.sh",
+    // Its tests are those of own protocols, tests/ci/own_protocols.rs.
+    "redis",
     "s3.yaml",
     "shares-and-merge.sh",
     "stages.sh",

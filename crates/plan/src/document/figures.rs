@@ -11,7 +11,7 @@ use super::{PlanFile, Workload, WorkloadLoad};
 use crate::needs::{
     DESCRIPTORS_LEAVING, MEMORY_BASE, MEMORY_PER_CONNECTION, MEMORY_PER_SHARD, MEMORY_PER_TLS_CONNECTION,
 };
-use crate::{Connections, Needs, Scheme};
+use crate::{Connections, Needs};
 
 impl PlanFile {
     /// How long the plan lasts, without warm-up and grace.
@@ -94,7 +94,7 @@ impl PlanFile {
         for target in &self.targets {
             let cap = u64::from(target.connections.cap.map_or(Connections::DEFAULT_CAP, NonZeroU32::get));
             let connections = if only_users { cap.min(users.max(1)) } else { cap };
-            let tls = if target.url.scheme() == Scheme::Https { MEMORY_PER_TLS_CONNECTION } else { 0 };
+            let tls = if target.url.scheme().is_secure() { MEMORY_PER_TLS_CONNECTION } else { 0 };
             open += connections;
             memory_bytes += connections * (MEMORY_PER_CONNECTION + tls);
             if target.connections.close_after.is_some() {

@@ -8,8 +8,14 @@ use crate::evaluate::Measured;
 
 const MS: u64 = 1_000_000;
 
-static NO_NAMES: Names =
-    Names { requests: Vec::new(), workloads: Vec::new(), groups: Vec::new(), checks: Vec::new(), beyond: 0 };
+static NO_NAMES: Names = Names {
+    requests: Vec::new(),
+    workloads: Vec::new(),
+    groups: Vec::new(),
+    checks: Vec::new(),
+    beyond: 0,
+    statuses: Vec::new(),
+};
 
 /// A run of 1,000 arrivals, all answered well after 1 to 1,000 ms, with 1 ms of lag at most.
 fn good() -> Totals {

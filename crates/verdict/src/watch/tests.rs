@@ -15,7 +15,7 @@ fn names() -> Names {
         workloads: vec![named("shop")],
         groups: vec![named("checkout")],
         checks: vec![named("status")],
-        beyond: 0,
+        ..Names::default()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::io::sim::{Answer, Peer, Random, Turn};
 use crate::shard::TlsSettings;
 
 /// The simulated server, with a certificate that nobody vouches for.
-fn identity() -> &'static Arc<ServerConfig> {
+pub(super) fn identity() -> &'static Arc<ServerConfig> {
     static IDENTITY: OnceLock<Arc<ServerConfig>> = OnceLock::new();
     IDENTITY.get_or_init(|| {
         let key = rcgen::KeyPair::generate().expect("a key");
@@ -71,9 +71,8 @@ pub(super) fn server() -> impl FnMut(Timestamp, u64, &mut Random) -> Answer + Se
     }
 }
 
-/// So many requests, each on a connection of its own.
-fn goodbyes(rate: u64) -> Outcome {
-    let mut lab = Lab::new(rate, SECOND);
+/// One that trusts anybody.
+pub(super) fn client() -> Arc<tls::Client> {
     let client = tls::Client::new(tls::Options {
         trust: tls::Trust::Insecure,
         client: None,
@@ -82,8 +81,13 @@ fn goodbyes(rate: u64) -> Outcome {
         min_version: tls::Version::Tls12,
         max_version: tls::Version::Tls13,
     });
-    let client = Arc::new(client.expect("a client"));
-    lab.target().tls = Some(TlsSettings { client, server_name: "sim".into() });
+    Arc::new(client.expect("a client"))
+}
+
+/// So many requests, each on a connection of its own.
+fn goodbyes(rate: u64) -> Outcome {
+    let mut lab = Lab::new(rate, SECOND);
+    lab.target().tls = Some(TlsSettings { client: client(), server_name: "sim".into() });
     lab.run()
 }
 

@@ -13,6 +13,7 @@ mod gbit;
 mod journeys;
 mod load;
 mod oauth2;
+mod own_protocols;
 mod plan_files;
 mod quickstart;
 mod rate_cap;
