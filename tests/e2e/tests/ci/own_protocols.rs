@@ -231,11 +231,8 @@ fn a_redis_that_is_stopped_shows_its_stall() {
     let audit = outcome.audit();
     assert_eq!((audit.ok, audit.failed(), audit.dropped()), (1_500, 0, 0), "{}", outcome.told());
     // A second of arrivals waited for up to a second: a third of all, counted from when they were due.
-    let (p50, p90) = (
-        count(outcome.summary(), "/latency_ns/response/p50"),
-        count(outcome.summary(), "/latency_ns/response/p90"),
-    );
-    assert!(p50 < 300_000_000 && p90 > 500_000_000, "{}", outcome.told());
+    let p90 = count(outcome.summary(), "/latency_ns/response/p90");
+    assert!(p90 > 500_000_000, "{}", outcome.told());
 }
 
 #[test]
