@@ -1,4 +1,11 @@
 //! Regular expressions over bytes.
+//!
+//! Invariant: looking for a group allocates nothing once the engine behind it is warm: where groups lie is written to
+//! memory that each copy of a pattern has for itself, and each shard has a copy of its own.
+
+use std::sync::Mutex;
+
+use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 
 use crate::error::{Origin, ScenarioError, Shown};
 
@@ -6,10 +13,12 @@ use crate::error::{Origin, ScenarioError, Shown};
 const COMPILED_BYTES_MAX: usize = 1 << 20;
 
 /// A regular expression, compiled. Two are equal when they are written the same.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Pattern {
     text: String,
-    regex: regex::bytes::Regex,
+    regex: Regex,
+    /// Where the groups of the last match lay. Nobody waits for it.
+    locations: Mutex<CaptureLocations>,
 }
 
 impl Pattern {
@@ -26,9 +35,9 @@ impl Pattern {
             ScenarioError::new(0, text.len(), what, "e.g. id=(\\d+); a literal . ( [ ? needs a \\ before it")
                 .of(origin)
         };
-        let mut builder = regex::bytes::RegexBuilder::new(text);
+        let mut builder = RegexBuilder::new(text);
         let regex = builder.size_limit(COMPILED_BYTES_MAX).build().map_err(wrong)?;
-        Ok(Self { text: text.to_owned(), regex })
+        Ok(Self { text: text.to_owned(), locations: Mutex::new(regex.capture_locations()), regex })
     }
 
     /// The pattern as it was written.
@@ -46,17 +55,31 @@ impl Pattern {
         self.regex.capture_names().position(|group| group == Some(name))
     }
 
-    /// What a group of the first match is, group 0 being all of it. Any other group costs an allocation.
+    /// What a group of the first match is, group 0 being all of it.
     pub(crate) fn group<'a>(&self, bytes: &'a [u8], group: usize) -> Option<&'a [u8]> {
         if group == 0 {
             return self.regex.find(bytes).map(|found| found.as_bytes());
         }
-        self.regex.captures(bytes)?.get(group).map(|found| found.as_bytes())
+        let Ok(mut locations) = self.locations.try_lock() else {
+            // Another thread looks through the same copy, which no shard does.
+            return self.regex.captures(bytes)?.get(group).map(|found| found.as_bytes());
+        };
+        self.regex.captures_read(&mut locations, bytes)?;
+        let (begin, end) = locations.get(group)?;
+        bytes.get(begin..end)
     }
 
     /// Whether it is found in `bytes`.
     pub fn is_match(&self, bytes: &[u8]) -> bool {
         self.regex.is_match(bytes)
+    }
+}
+
+impl Clone for Pattern {
+    /// A copy with memory of its own, also inside of the engine.
+    fn clone(&self) -> Self {
+        let regex = self.regex.clone();
+        Self { text: self.text.clone(), locations: Mutex::new(regex.capture_locations()), regex }
     }
 }
 
@@ -81,6 +104,21 @@ mod tests {
         );
         assert!(pattern.is_match(b"\xff id=7") && !pattern.is_match(b"id="));
         assert_eq!(pattern, Pattern::parse(pattern.as_str(), Origin(1)).unwrap());
+        let copy = pattern.clone();
+        for (bytes, id) in
+            [(&b"a id=7 id=8"[..], Some(&b"7"[..])), (b"id=", None), (b"\xffid=99", Some(b"99"))]
+        {
+            assert_eq!((pattern.group(bytes, 1), copy.group(bytes, 1)), (id, id));
+            // While another has the memory of places, the answer is the same.
+            let held = pattern.locations.lock().unwrap();
+            assert_eq!(pattern.group(bytes, 1), id);
+            drop(held);
+        }
+        let either = Pattern::parse("(a)|(b)", Origin(0)).unwrap();
+        assert_eq!(
+            (either.group(b"b", 1), either.group(b"b", 2), either.group(b"b", 9)),
+            (None, Some(&b"b"[..]), None)
+        );
         for (text, fragment) in
             [("(", "unclosed group"), ("a{9999}{9999}", "too large"), (r"(?=a)", "look-around")]
         {

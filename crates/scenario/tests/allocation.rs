@@ -65,7 +65,7 @@ mod iterations {
             default: None,
         };
         let json = |path: &str| JsonPath::parse(path, Origin(0)).unwrap();
-        let pattern = Pattern::parse("id=[0-9]+", Origin(0)).unwrap();
+        let pattern = Pattern::parse("(i)d=([0-9]+)", Origin(0)).unwrap();
         let login = request(|request| {
             request.method = "POST".into();
             request.url = template("/login?u={{users.name}}");
@@ -75,7 +75,7 @@ mod iterations {
             request.redirects = 2;
             request.extractions = vec![
                 extract("token", Source::Json(json("$.items[-1].token"))),
-                extract("id", Source::Regex { pattern, group: 0, subject: RegexSubject::Body }),
+                extract("id", Source::Regex { pattern, group: 2, subject: RegexSubject::Body }),
                 extract("sid", Source::Cookie("sid".into())),
             ];
             let tests = vec![Test::Is(template("{{region}}")), Test::Contains(template("e"))];
