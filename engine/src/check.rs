@@ -12,9 +12,10 @@ use std::io::{self, Read};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use plan::document::{Iterations, Overrides, PlanFile, UserStage, Workload, WorkloadLoad, World};
+use plan::document::{Iterations, Overrides, PlanFile, Workload, WorkloadLoad, World};
 use plan::{Connections, PlanError, Rate, duration_text, named, rate_text};
 use report::{Style, sanitized};
+use scenario::Step;
 use schedule::Process;
 use verdict::{ExitCode, Threshold};
 
@@ -164,6 +165,12 @@ fn page(run: &args::Run, from: &args::FromFile, shards: u32, style: Style) -> St
     }
     let end = duration_text(total_ns);
     let _ = writeln!(page, "\n          0s{end:>width$}\n", width = 60);
+    for (scenario, when) in [(&plan.setup, "once before the load"), (&plan.teardown, "once behind it")] {
+        if let Some(scenario) = scenario {
+            let requests = counted(requests_of(&scenario.steps), "request");
+            let _ = writeln!(page, "{:<12} {when}, {requests} written, in no figure", scenario.name);
+        }
+    }
     totals(run, plan, shards, &mut page);
     page
 }
@@ -204,6 +211,20 @@ fn totals(run: &args::Run, plan: &PlanFile, shards: u32, page: &mut String) {
         let texts: Vec<String> = run.thresholds.iter().map(|one| sanitized(&one.text)).collect();
         let _ = writeln!(page, "thresholds   {}", texts.join(", "));
     }
+}
+
+/// How many request steps are written among steps, whatever is repeated or left out when they run.
+fn requests_of(steps: &[Step]) -> u64 {
+    let count = |step: &Step| match step {
+        Step::Request(_) => 1,
+        Step::Repeat(inner) => requests_of(&inner.steps),
+        Step::While(inner) => requests_of(&inner.steps),
+        Step::If(inner) => requests_of(&inner.then) + requests_of(&inner.otherwise),
+        Step::Choose(inner) => inner.choices.iter().map(|choice| requests_of(&choice.steps)).sum(),
+        Step::Group(inner) => requests_of(&inner.steps),
+        Step::Think(_) | Step::Barrier(_) | Step::Set(_) | Step::Stop => 0,
+    };
+    steps.iter().map(count).sum()
 }
 
 /// A workload in words.
@@ -275,7 +296,7 @@ fn drawn(workload: &Workload, total_ns: u64, style: Style) -> String {
 fn height(load: &WorkloadLoad, within_ns: u64) -> u64 {
     match load {
         WorkloadLoad::Open { profile, .. } => profile.rate_at(within_ns).as_micro(),
-        WorkloadLoad::Closed { .. } => users_at(load, within_ns),
+        WorkloadLoad::Closed { .. } => load.users_at(within_ns),
     }
 }
 
@@ -292,32 +313,6 @@ fn turns(load: &WorkloadLoad) -> Vec<u64> {
         Some(*at_ns)
     });
     ends.collect()
-}
-
-/// How many users a closed workload has at an instant of it.
-fn users_at(load: &WorkloadLoad, within_ns: u64) -> u64 {
-    let WorkloadLoad::Closed { stages, first, spawn_rate, .. } = load else { return 0 };
-    let started = spawn_rate.map_or(u64::MAX, |rate| {
-        let millionths = u128::from(rate.as_micro()) * u128::from(within_ns) / 1_000_000_000;
-        u64::try_from(millionths.div_ceil(1_000_000)).unwrap_or(u64::MAX)
-    });
-    planned_users_at(stages, *first, within_ns).min(started)
-}
-
-/// How many users the stages say, however fast they start.
-fn planned_users_at(stages: &[UserStage], first: u32, within_ns: u64) -> u64 {
-    let (mut from, mut left_ns) = (u64::from(first), within_ns);
-    for stage in stages {
-        let to = u64::from(stage.users);
-        if left_ns < stage.duration_ns {
-            let change = u128::from(from.abs_diff(to)) * u128::from(left_ns) / u128::from(stage.duration_ns);
-            let change = u64::try_from(change).unwrap_or(u64::MAX);
-            return if to >= from { from + change } else { from - change };
-        }
-        left_ns -= stage.duration_ns;
-        from = to;
-    }
-    from
 }
 
 #[cfg(test)]

@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use clock::{Clock, NANOS_PER_SECOND, OsClock, Timestamp};
 use measure::{Latency, Names};
-use report::{Interval, IntervalFacts, Live};
+use plan::document::PlanFile;
+use report::{Interval, IntervalFacts, Live, LiveName};
 use schedule::Rate;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Interval as Ticks, MissedTickBehavior, interval};
 use verdict::{Ending, Threshold, ThresholdResult, Watch};
 
+use crate::keys::Keys;
 use crate::outputs::Lines;
 use crate::progress::Progress;
 use crate::run::{RateChange, RateChangeError, Run, State};
@@ -26,6 +28,9 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// From the decision to start until the plan's zero, 60 ms: every shard must have heard of it by then.
 pub const START_LEAD_NS: u64 = 60_000_000;
+
+/// Time between two changes of the rate by keys, 200 ms: a key that is held down comes thirty times a second.
+const STEP_REST_NS: u64 = 200_000_000;
 
 /// Something that a parent program asks of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,6 +120,8 @@ pub struct Words<'a> {
     pub thresholds: &'a [Threshold],
     /// How hard the plan may load its target, whoever asks for it.
     pub rails: &'a plan::Rails,
+    /// The file that the plan was read from.
+    pub file: Option<&'a PlanFile>,
     /// Of how many shares the plan is, of which this run is one.
     pub share_count: u32,
     /// Length of the warm-up.
@@ -138,6 +145,8 @@ pub struct Driven {
     pub rate_changes: RateChanges,
     /// What thresholds found that are judged while the run lasts.
     pub watched: Vec<ThresholdResult>,
+    /// Somebody at the terminal ended it.
+    pub stopped_by_key: bool,
 }
 
 /// Changes of rates that the report tells one by one.
@@ -188,8 +197,11 @@ struct Driver<'a> {
     armed_at: Option<Timestamp>,
     driven: Driven,
     signals: u32,
-    last_rate: f64,
     watch: Watch,
+    keys: Option<Keys>,
+    /// Steps of the rate that were pressed and not taken yet.
+    steps: i32,
+    stepped_at: Option<Timestamp>,
 }
 
 /// Drives `run` until its last shard has ended.
@@ -203,11 +215,9 @@ pub async fn drive(
     ndjson: Option<&mut Lines>,
     timeline: Timeline,
     door: Option<Door>,
+    keys: Option<Keys>,
 ) -> std::io::Result<Driven> {
-    let mut interrupts = signal(SignalKind::interrupt())?;
-    let mut terminations = signal(SignalKind::terminate())?;
-    // A terminal that is gone must not take the results with it.
-    let mut hangups = signal(SignalKind::hangup())?;
+    let mut signals = Signals::new(keys.is_some())?;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut orders, intervals) = match door {
@@ -221,6 +231,7 @@ pub async fn drive(
         stopped_at: None,
         rate_changes: RateChanges::default(),
         watched: Vec::new(),
+        stopped_by_key: false,
     };
     let mut wheel = Driver {
         run,
@@ -232,23 +243,58 @@ pub async fn drive(
         armed_at: None,
         driven,
         signals: 0,
-        last_rate: 0.0,
         watch: Watch::new(words.thresholds),
+        keys,
+        steps: 0,
+        stepped_at: None,
     };
     while wheel.run.state() != State::Over {
-        step(&mut wheel, &mut ticks, &mut interrupts, &mut terminations, &mut hangups, &mut orders).await;
+        step(&mut wheel, &mut ticks, &mut signals, &mut orders).await;
     }
     wheel.seconds();
     wheel.driven.watched = wheel.watch.results();
     Ok(wheel.driven)
 }
 
+/// The signals that a run hears.
+struct Signals {
+    interrupts: Signal,
+    terminations: Signal,
+    /// A terminal that is gone must not take the results with it.
+    hangups: Signal,
+    /// Behind a stop (Ctrl-Z), and to leave at once (Ctrl-\): where the terminal hands out keys, it is to be told again, or
+    /// to be put back.
+    continues: Option<Signal>,
+    quits: Option<Signal>,
+}
+
+impl Signals {
+    fn new(with_keys: bool) -> std::io::Result<Self> {
+        let of_keys = |kind: SignalKind| with_keys.then(|| signal(kind)).transpose();
+        Ok(Self {
+            interrupts: signal(SignalKind::interrupt())?,
+            terminations: signal(SignalKind::terminate())?,
+            hangups: signal(SignalKind::hangup())?,
+            continues: of_keys(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
+            quits: of_keys(SignalKind::quit())?,
+        })
+    }
+}
+
+/// Waits for a signal that may not be listened to.
+async fn heard(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
 async fn step(
     driver: &mut Driver<'_>,
     ticks: &mut Ticks,
-    interrupts: &mut Signal,
-    terminations: &mut Signal,
-    hangups: &mut Signal,
+    signals: &mut Signals,
     orders: &mut Option<mpsc::Receiver<OrderWithReply>>,
 ) {
     let next_order = async {
@@ -259,9 +305,11 @@ async fn step(
     };
     tokio::select! {
         _ = ticks.tick() => driver.tick(),
-        _ = interrupts.recv() => driver.signalled(Ending::Interrupted),
-        _ = terminations.recv() => driver.signalled(Ending::Terminated),
-        _ = hangups.recv() => {}
+        _ = signals.interrupts.recv() => driver.signalled(Ending::Interrupted),
+        _ = signals.terminations.recv() => driver.signalled(Ending::Terminated),
+        _ = signals.hangups.recv() => {}
+        () = heard(&mut signals.continues) => driver.continued(),
+        () = heard(&mut signals.quits) => driver.quit(),
         order = next_order => match order {
             Some((order, reply)) => {
                 let answer = driver.obey(order);
@@ -281,17 +329,69 @@ impl Driver<'_> {
             let soonest = OsClock.now().plus_nanos(START_LEAD_NS);
             self.run.start_at(self.armed_at.unwrap_or(soonest));
         }
+        self.keyed();
         self.seconds();
+    }
+
+    /// Does what keys ask for.
+    fn keyed(&mut self) {
+        let Some(keys) = &self.keys else { return };
+        let pressed = keys.pressed();
+        if pressed.stop && self.driven.stopped_at.is_none() {
+            self.driven.stopped_by_key = true;
+            self.driven.stopped_at = Some(OsClock.now());
+            self.run.stop();
+            self.progress.note("stopping: waiting for what is in flight; Ctrl-C leaves now");
+        }
+        self.steps = self.steps.saturating_add(pressed.steps);
+        let now = OsClock.now();
+        let rested = self.stepped_at.is_none_or(|before| now.nanos_since(before) >= STEP_REST_NS);
+        if self.steps != 0 && rested {
+            self.stepped_at = Some(now);
+            let steps = std::mem::take(&mut self.steps);
+            let said = self.step_rates(steps).unwrap_or_else(|error| error.to_string());
+            self.progress.note(&said);
+        }
+    }
+
+    /// Moves all rates by so many steps; yields what whoever pressed is told.
+    fn step_rates(&mut self, steps: i32) -> Result<String, OrderError> {
+        let changed = self.run.stepped(steps)?;
+        self.words.rails.check_rate(self.run.highest_rate_changed(&changed))?;
+        let mut told = Vec::new();
+        for (name, rate) in changed {
+            let change = self.run.set_rate(name.as_deref(), rate)?;
+            told.push(format!("{} {}/s", name.as_deref().unwrap_or("rate"), plan::rate_text(rate)));
+            self.driven.rate_changes.push(change);
+        }
+        Ok(told.join(", "))
+    }
+
+    /// The run goes on behind a stop.
+    fn continued(&mut self) {
+        if let Some(keys) = &self.keys {
+            keys.resume();
+        }
+    }
+
+    /// Leaves now.
+    fn quit(&mut self) {
+        self.driven.ending = Ending::Interrupted;
+        self.driven.stopped_at.get_or_insert_with(|| OsClock.now());
+        self.run.abort();
     }
 
     fn signalled(&mut self, ending: Ending) {
         self.signals += 1;
-        if self.signals == 1 {
+        if self.signals == 1 && !self.driven.stopped_by_key {
             self.driven.ending = ending;
             self.driven.stopped_at.get_or_insert_with(|| OsClock.now());
             self.run.stop();
             self.progress.note("stopping: waiting for what is in flight; the same signal again leaves now");
         } else {
+            if self.driven.stopped_by_key {
+                self.driven.ending = ending;
+            }
             self.run.abort();
         }
     }
@@ -356,7 +456,8 @@ impl Driver<'_> {
             }
             self.show(&second);
             self.judge(&second);
-            self.driven.timeline.push(second.index, &second.totals, second.gauges);
+            let asked = self.asked(second.index * NANOS_PER_SECOND + NANOS_PER_SECOND / 2);
+            self.driven.timeline.push(second.index, &second.totals, second.gauges, asked);
             self.run.recycle(second);
         }
     }
@@ -403,18 +504,22 @@ impl Driver<'_> {
         }
     }
 
+    /// The rate that this engine's share of the plan asks for at an instant of the results; none where it has users alone.
+    fn asked(&self, at_ns: u64) -> Option<Rate> {
+        let asked = self.run.asked_at(self.words.warmup_ns.saturating_add(at_ns))?;
+        Some(Rate::from_micro(asked.as_micro() / u64::from(self.words.share_count.max(1))))
+    }
+
     fn show(&mut self, second: &crate::collect::Second) {
         let words = self.words;
         let totals = &self.run.collector().totals().counters;
-        let at_ns = words.warmup_ns + second.index * NANOS_PER_SECOND;
-        if let Some(profile) = self.run.profile() {
-            self.last_rate = profile.rate_at(at_ns).per_second_f64() / f64::from(words.share_count);
-        } else {
-            self.last_rate = second.totals.counters.scheduled as f64;
-        }
+        let at_ns = second.index * NANOS_PER_SECOND;
+        let asked = self.asked(at_ns).map(Rate::per_second_f64);
+        let users = words.file.map_or(0, |file| file.users_at(at_ns) / u64::from(words.share_count.max(1)));
         let response = second.totals.latency(Latency::Response);
         let lag_p99_ns = second.totals.lag.value_at_quantile(0.99);
         let sent = second.totals.counters.sent;
+        let names = self.names(second);
         let live = Live {
             run_id: words.run_id,
             target: words.target,
@@ -423,7 +528,12 @@ impl Driver<'_> {
             warmup: false,
             elapsed_s: second.index + 1,
             duration_s: words.duration_ns.map(|ns| ns.div_ceil(NANOS_PER_SECOND)),
-            asked_tps: self.last_rate,
+            asked_tps: match words.file {
+                None => asked.or(Some(second.totals.counters.scheduled as f64)),
+                Some(_) => asked,
+            },
+            asked_iterations: words.file.is_some(),
+            users,
             sent_tps: sent as f64,
             scheduled: totals.scheduled,
             sent: totals.sent,
@@ -439,8 +549,35 @@ impl Driver<'_> {
             lag_p99_ns,
             on_time: lag_p99_ns <= words.max_lag_p99_ns,
             history: &[],
+            names: &names,
+            keys: self.keys.is_some(),
         };
         self.progress.show(&live, sent);
+    }
+}
+
+impl<'a> Driver<'a> {
+    /// The names of which most was sent, as many as the terminal holds; none where there is one.
+    fn names(&self, second: &crate::collect::Second) -> Vec<LiveName<'a>> {
+        let words: &'a Words<'a> = self.words;
+        let (named, room) = (&words.names.requests, self.progress.name_rows());
+        let totals = &self.run.collector().totals().names;
+        if named.len() < 2 || room == 0 {
+            return Vec::new();
+        }
+        let mut order: Vec<usize> = (0..named.len().min(totals.len())).collect();
+        order.sort_by_key(|place| std::cmp::Reverse(totals[*place].sent));
+        let row = |place: usize| {
+            let (whole, last) = (&totals[place], second.totals.names.get(place));
+            LiveName {
+                name: &named[place].name,
+                sent: whole.sent,
+                errors: whole.errors.iter().fold(0, |sum, count| sum.saturating_add(*count)),
+                sent_tps: last.map_or(0, |last| last.sent),
+                p99_ns: last.map_or(0, |last| last.response().value_at_quantile(0.99)),
+            }
+        };
+        order.into_iter().take(room).map(row).collect()
     }
 }
 
@@ -468,6 +605,7 @@ mod tests {
             names: &Names::default(),
             thresholds: &[],
             rails: &rails,
+            file: None,
             share_count: 1,
             warmup_ns: 0,
             duration_ns: None,
@@ -490,6 +628,7 @@ mod tests {
             stopped_at: None,
             rate_changes: RateChanges::default(),
             watched: Vec::new(),
+            stopped_by_key: false,
         };
         let mut driver = Driver {
             run: &mut run,
@@ -501,8 +640,10 @@ mod tests {
             armed_at: None,
             driven: results,
             signals: 0,
-            last_rate: 0.0,
             watch: Watch::default(),
+            keys: None,
+            steps: 0,
+            stepped_at: None,
         };
         driver.run.start_at(OsClock.now());
         let order = |workload: Option<&str>, rate| Order::SetRate {

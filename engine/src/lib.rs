@@ -22,6 +22,7 @@ pub mod doctor;
 pub mod drive;
 pub mod host;
 pub mod io;
+pub mod keys;
 pub mod launch;
 pub mod once;
 pub mod outputs;

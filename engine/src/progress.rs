@@ -14,6 +14,9 @@ use crate::args::{Color, Outputs};
 /// Seconds that the sparkline shows.
 const HISTORY: usize = 24;
 
+/// Rows of a terminal that names do not get: those of the run and of the keys, the head of the names, the cursor's.
+const OTHER_ROWS: usize = 7;
+
 /// How text may look on a stream, by flag and environment.
 pub fn style(choice: Color, is_terminal: bool) -> Style {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
@@ -66,6 +69,16 @@ impl Progress {
         }
     }
 
+    /// Whether lines are redrawn, as on a terminal.
+    pub fn is_redrawn(&self) -> bool {
+        self.mode == Mode::Redraw
+    }
+
+    /// How many names there is room for: what the terminal holds beside the other lines and the one of the cursor.
+    pub fn name_rows(&self) -> usize {
+        if self.is_redrawn() { size().1.saturating_sub(OTHER_ROWS) } else { 0 }
+    }
+
     /// Shows a second of the run.
     pub fn show(&mut self, live: &Live<'_>, sent: u64) {
         if self.history.len() == HISTORY {
@@ -82,7 +95,7 @@ impl Progress {
                 format!("{}\n", progress_line(&live, self.style))
             }
             Mode::Redraw => {
-                let lines = live_lines(&live, self.style, columns());
+                let lines = live_lines(&live, self.style, size().0);
                 let mut text = self.rewind();
                 for line in &lines {
                     text.push_str(line);
@@ -121,6 +134,9 @@ pub fn tell(text: &str) {
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 
-fn columns() -> usize {
-    rustix::termios::tcgetwinsize(io::stderr()).map_or(100, |size| usize::from(size.ws_col).clamp(40, 200))
+/// Columns and rows of the terminal.
+fn size() -> (usize, usize) {
+    rustix::termios::tcgetwinsize(io::stderr()).map_or((100, 24), |size| {
+        (usize::from(size.ws_col).clamp(40, 200), usize::from(size.ws_row).min(100))
+    })
 }

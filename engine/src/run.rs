@@ -239,6 +239,47 @@ impl Run {
         Ok(change)
     }
 
+    /// What a number of steps upwards (or, below zero, downwards) makes of the rate of each workload that is under way: a
+    /// step is a tenth more, and one back takes it back.
+    ///
+    /// # Errors
+    /// No workload with a rate is under way.
+    pub fn stepped(&self, steps: i32) -> Result<Vec<(Option<String>, Rate)>, RateChangeError> {
+        if self.rated.is_empty() {
+            return Err(RateChangeError::ClosedModel);
+        }
+        let start = self.start.filter(|_| self.state == State::Started && !self.stopped);
+        let at = OsClock.now().plus_nanos(RATE_CHANGE_LEAD_NS);
+        let at_ns = at.nanos_since(start.ok_or(RateChangeError::NotRunning)?);
+        let step = |rated: &Rated| {
+            let now = rated.profile.rate_at(at_ns.checked_sub(rated.begins_ns)?);
+            (now > Rate::ZERO).then(|| (rated.name.clone(), stepped(now, steps)))
+        };
+        let changed: Vec<_> = self.rated.iter().filter_map(step).collect();
+        if changed.is_empty() { Err(RateChangeError::NotRunning) } else { Ok(changed) }
+    }
+
+    /// The most that all workloads come to together once some of them have other rates: what a guard must allow.
+    pub fn highest_rate_changed(&self, changed: &[(Option<String>, Rate)]) -> Rate {
+        let rate = |rated: &Rated| {
+            let own = changed.iter().find(|(name, _)| *name == rated.name);
+            own.map_or_else(|| rated.profile.max_rate(), |(_, rate)| *rate).as_micro()
+        };
+        Rate::from_micro(self.rated.iter().map(rate).fold(0, u64::saturating_add))
+    }
+
+    /// The rate that the plan asks for at an instant of it, changes included, over all workloads that have one; none where
+    /// all have users.
+    pub fn asked_at(&self, at_ns: u64) -> Option<Rate> {
+        let rate = |rated: &Rated| {
+            at_ns
+                .checked_sub(rated.begins_ns)
+                .map_or(0, |within_ns| rated.profile.rate_at(within_ns).as_micro())
+        };
+        let sum = || self.rated.iter().map(rate).fold(0, u64::saturating_add);
+        (!self.rated.is_empty()).then(|| Rate::from_micro(sum()))
+    }
+
     /// The most that all workloads come to together once one of them has another rate: what a guard must allow.
     ///
     /// # Errors
@@ -345,5 +386,39 @@ impl Run {
     /// Gives a second's memory back.
     pub fn recycle(&mut self, second: Second) {
         self.collector.recycle(second);
+    }
+}
+
+/// The highest rate that anybody may ask for: a thousand million per second.
+const HIGHEST_MICRO: u64 = 1_000_000_000_000_000;
+
+/// A rate some steps further; it stays a rate.
+fn stepped(rate: Rate, steps: i32) -> Rate {
+    let (over, under) = if steps > 0 { (11, 10) } else { (10, 11) };
+    let step = |micro: u64| (u128::from(micro) * over + under / 2) / under;
+    let micro = (0..steps.unsigned_abs().min(200)).fold(rate.as_micro(), |micro, _| {
+        u64::try_from(step(micro)).unwrap_or(u64::MAX).clamp(1, HIGHEST_MICRO)
+    });
+    Rate::from_micro(micro)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_tenths_and_come_back() {
+        let rate = |per_second: u64| Rate::per_second(per_second);
+        assert_eq!(stepped(rate(1_000), 1), rate(1_100));
+        assert_eq!(stepped(rate(1_000), 2), rate(1_210));
+        for steps in [-5, -1, 1, 7] {
+            for start in [1, 3, 999, 1_000_000] {
+                // To the millionths that are rounded away on the way.
+                let back = stepped(stepped(rate(start), steps), -steps).as_micro();
+                assert!(back.abs_diff(rate(start).as_micro()) <= 8, "{start} {steps}: {back}");
+            }
+        }
+        assert_eq!(stepped(rate(1_000_000_000), 9), rate(1_000_000_000));
+        assert_eq!(stepped(Rate::from_micro(1), -9), Rate::from_micro(1));
     }
 }

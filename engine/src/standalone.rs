@@ -21,6 +21,7 @@ use crate::dial::{self, DialError};
 use crate::drive::{Driven, Words, drive};
 use crate::host;
 use crate::io::Route;
+use crate::keys::Keys;
 use crate::launch::{Choice, Decision, LaunchError, decide, launch};
 use crate::once::Alone;
 use crate::outputs::{self, Lines, OutputError};
@@ -175,6 +176,7 @@ fn carry_out(
         names: &names,
         thresholds,
         rails: &stage.plan.rails,
+        file: from.map(|from| &from.file),
         share_count: stage.plan.share.of(),
         warmup_ns: stage.plan.warmup_ns,
         duration_ns: stage.plan.count.is_none().then_some(stage.plan.duration_ns),
@@ -489,7 +491,9 @@ fn drive_to_end(
         };
         let (guard, door) = door.map_or((None, None), |(guard, door)| (Some(guard), Some(door)));
         let timeline = Timeline::new(outputs.json.as_ref());
-        let driven = drive(run, words, progress, ndjson, timeline, door).await.map_err(RunError::System);
+        let keys = if progress.is_redrawn() { Keys::open(io::stdin()) } else { None };
+        let driven =
+            drive(run, words, progress, ndjson, timeline, door, keys).await.map_err(RunError::System);
         if let Some(guard) = guard {
             guard.close().await;
         }
@@ -512,6 +516,7 @@ fn conclude(
     let mut facts = facts_of(story, run, &driven);
     facts.environment.notes.extend(driven.timeline.note());
     facts.environment.notes.extend(driven.rate_changes.notes(story.plan.warmup_ns));
+    facts.environment.notes.extend(driven.stopped_by_key.then(|| "stopped by the key q".to_owned()));
     let totals = run.collector().totals();
     let mut judged = judge(
         &Facts {

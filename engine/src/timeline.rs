@@ -14,8 +14,9 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use measure::{Gauges, Totals};
-use report::timeline_text;
+use report::{Second, timeline_text};
 use rustix::fs::OFlags;
+use schedule::Rate;
 
 use crate::args::Sink;
 
@@ -56,8 +57,8 @@ impl Timeline {
         }
     }
 
-    /// Adds second number `index`.
-    pub fn push(&mut self, index: u64, totals: &Totals, gauges: Gauges) {
+    /// Adds second number `index`, in the middle of which this rate was asked for.
+    pub fn push(&mut self, index: u64, totals: &Totals, gauges: Gauges, asked: Option<Rate>) {
         if !self.wanted {
             return;
         }
@@ -66,7 +67,11 @@ impl Timeline {
             self.bare_from.get_or_insert(index);
         }
         let keep = has_room && index < HISTOGRAM_SECONDS;
-        let text = timeline_text(&report::second(index, totals, gauges, keep), self.seconds == 0);
+        let second = Second {
+            asked_micro_tps: asked.map(Rate::as_micro),
+            ..report::second(index, totals, gauges, keep)
+        };
+        let text = timeline_text(&second, self.seconds == 0);
         self.seconds += 1;
         if let (Some(file), None) = (&self.file, &self.why_held) {
             match file.write_all_at(text.as_bytes(), self.filed) {

@@ -127,7 +127,7 @@ mod growth {
         for index in 0..SECONDS {
             feed.second(index);
             let second = feed.collector.next_second().expect("both shards have reported");
-            timeline.push(second.index, &second.totals, second.gauges);
+            timeline.push(second.index, &second.totals, second.gauges, None);
             if index % 600 == 0 {
                 interval_line(index, &second.totals);
             }

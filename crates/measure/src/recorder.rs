@@ -65,16 +65,17 @@ impl Recorder {
         self.open.names[name as usize].sent += 1;
     }
 
-    /// An arrival will never be sent.
+    /// An arrival will never be sent, and what it would have sent was not decided.
     #[inline]
-    pub fn dropped(&mut self, reason: DropReason) {
-        self.dropped_many(reason, 1);
+    pub fn dropped_unnamed(&mut self, reason: DropReason) {
+        self.open.counters.dropped[reason.index()] += 1;
     }
 
-    /// `count` arrivals will never be sent, all for the same reason.
+    /// An arrival will never be sent.
     #[inline]
-    pub fn dropped_many(&mut self, reason: DropReason, count: u64) {
-        self.open.counters.dropped[reason.index()] += count;
+    pub fn dropped(&mut self, name: u32, reason: DropReason) {
+        self.open.counters.dropped[reason.index()] += 1;
+        self.open.names[name as usize].dropped[reason.index()] += 1;
     }
 
     /// The shard got to an arrival this long after its intended send time.
@@ -140,6 +141,7 @@ impl Recorder {
         snapshot.counters.status.count(status);
         let name = &mut snapshot.names[name as usize];
         name.ok_count += 1;
+        name.status.count(status);
         name.ok.record(response_ns);
         name.service.record(service_ns);
     }
@@ -160,8 +162,9 @@ impl Recorder {
 
     /// A response with this status came, whose exchange [`Recorder::ok`] does not count.
     #[inline]
-    pub fn status(&mut self, code: u16) {
+    pub fn status(&mut self, name: u32, code: u16) {
         self.open.counters.status.count(code);
+        self.open.names[name as usize].status.count(code);
     }
 
     /// An exchange was unfinished when the run ended.
@@ -279,7 +282,7 @@ mod tests {
         recorder.set_run(77, 5);
         recorder.scheduled(6);
         recorder.unassigned(1);
-        recorder.dropped(DropReason::Expired);
+        recorder.dropped(0, DropReason::Expired);
         for name in [0, 1, 1, 1] {
             recorder.sent(name);
             recorder.lag(10);
@@ -294,7 +297,7 @@ mod tests {
         recorder.first_byte(30);
         recorder.ok(0, 100, 90, 200);
         recorder.failed(1, ErrorClass::Status, 200, Some(150));
-        recorder.status(503);
+        recorder.status(0, 503);
         recorder.failed(1, ErrorClass::ConnectRefused, 20, None);
         recorder.cut_off(1);
         recorder.bytes_sent(500);

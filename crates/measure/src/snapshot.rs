@@ -7,7 +7,10 @@
 //! cleared snapshot is as good as a new one.
 //! Units: `from_ns` and `until_ns` count from the run's start.
 
-use crate::{CheckCounts, Counters, ErrorClass, GroupSnapshot, IntervalHistogram, Shape, WorkloadSnapshot};
+use crate::{
+    CheckCounts, Counters, DropReason, ErrorClass, GroupSnapshot, IntervalHistogram, Shape, StatusCounts,
+    WorkloadSnapshot,
+};
 
 /// Measurements of one shard over one interval.
 ///
@@ -81,8 +84,12 @@ pub struct NameSnapshot {
     pub ok_count: u64,
     /// Exchanges unfinished when the run ended.
     pub cut_off: u64,
+    /// Arrivals never sent, by [`DropReason`].
+    pub dropped: [u64; DropReason::COUNT],
     /// Exchanges that failed, by [`ErrorClass`].
     pub errors: [u64; ErrorClass::COUNT],
+    /// Responses by status code.
+    pub status: StatusCounts,
     /// Response time of the exchanges that succeeded.
     pub ok: IntervalHistogram,
     /// Response time of the exchanges that failed.
@@ -182,7 +189,9 @@ impl NameSnapshot {
         self.sent = 0;
         self.ok_count = 0;
         self.cut_off = 0;
+        self.dropped = [0; DropReason::COUNT];
         self.errors = [0; ErrorClass::COUNT];
+        self.status = StatusCounts::default();
         self.ok.clear();
         self.failed.clear();
         self.service.clear();
@@ -192,7 +201,8 @@ impl NameSnapshot {
         self.sent == 0
             && self.ok_count == 0
             && self.cut_off == 0
-            && self.errors.iter().all(|count| *count == 0)
+            && self.errors.iter().chain(&self.dropped).all(|count| *count == 0)
+            && self.status == StatusCounts::default()
             && self.ok.is_empty()
             && self.failed.is_empty()
             && self.service.is_empty()

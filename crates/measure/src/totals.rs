@@ -7,9 +7,10 @@
 //! associative and commutative, with `default()` as identity. Snapshots of the warm-up are kept apart and enter
 //! no result.
 
+use crate::counters::add_each;
 use crate::{
-    CheckCounts, Counters, ErrorClass, GroupTotals, Histogram, IterationCounters, Latency, NameSnapshot,
-    Shape, Snapshot, WorkloadTotals,
+    CheckCounts, Counters, DropReason, ErrorClass, GroupTotals, Histogram, IterationCounters, Latency,
+    NameSnapshot, Shape, Snapshot, StatusCounts, WorkloadTotals,
 };
 
 /// Sums over any number of snapshots.
@@ -50,8 +51,12 @@ pub struct NameTotals {
     pub ok_count: u64,
     /// Exchanges unfinished when the run ended.
     pub cut_off: u64,
+    /// Arrivals never sent, by [`DropReason`].
+    pub dropped: [u64; DropReason::COUNT],
     /// Exchanges that failed, by [`ErrorClass`].
     pub errors: [u64; ErrorClass::COUNT],
+    /// Responses by status code.
+    pub status: StatusCounts,
     /// Response time of the exchanges that succeeded.
     pub ok: Histogram,
     /// Response time of the exchanges that failed.
@@ -241,11 +246,12 @@ impl Totals {
         sum
     }
 
-    /// Whether requests and iterations add up, the warm-up included; meaningful once the run has ended.
+    /// Whether requests, in all and by name, and iterations add up, the warm-up included; meaningful once the run has ended.
     pub fn balanced(&self) -> bool {
         self.counters.balanced()
             && self.warmup.balanced()
             && self.workloads.iter().all(WorkloadTotals::balanced)
+            && self.names.iter().all(NameTotals::balanced)
     }
 
     /// Processor time of all shards, warm-up included.
@@ -305,6 +311,12 @@ impl NameTotals {
         self.errors.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
+    /// Whether what was sent under this name is what ended or was cut off.
+    pub fn balanced(&self) -> bool {
+        let ended = [self.ok_count, self.errors_total(), self.cut_off];
+        u128::from(self.sent) == ended.into_iter().map(u128::from).sum::<u128>()
+    }
+
     /// Response time of every exchange that ended.
     pub fn response(&self) -> Histogram {
         let mut response = self.ok.clone();
@@ -313,14 +325,20 @@ impl NameTotals {
     }
 
     fn absorb(&mut self, name: &NameSnapshot) {
-        self.add_counts(name.sent, name.ok_count, name.cut_off, &name.errors);
+        self.add_counts(name.sent, name.ok_count, name.cut_off);
+        add_each(&mut self.dropped, &name.dropped);
+        add_each(&mut self.errors, &name.errors);
+        self.status.merge(&name.status);
         self.ok.absorb(&name.ok);
         self.failed.absorb(&name.failed);
         self.service.absorb(&name.service);
     }
 
     fn merge(&mut self, other: &Self) {
-        self.add_counts(other.sent, other.ok_count, other.cut_off, &other.errors);
+        self.add_counts(other.sent, other.ok_count, other.cut_off);
+        add_each(&mut self.dropped, &other.dropped);
+        add_each(&mut self.errors, &other.errors);
+        self.status.merge(&other.status);
         self.ok.merge(&other.ok);
         self.failed.merge(&other.failed);
         self.service.merge(&other.service);
@@ -328,19 +346,18 @@ impl NameTotals {
 
     fn clear(&mut self) {
         (self.sent, self.ok_count, self.cut_off) = (0, 0, 0);
+        self.dropped = [0; DropReason::COUNT];
         self.errors = [0; ErrorClass::COUNT];
+        self.status = StatusCounts::default();
         self.ok.clear();
         self.failed.clear();
         self.service.clear();
     }
 
-    fn add_counts(&mut self, sent: u64, ok_count: u64, cut_off: u64, errors: &[u64; ErrorClass::COUNT]) {
+    fn add_counts(&mut self, sent: u64, ok_count: u64, cut_off: u64) {
         self.sent = self.sent.saturating_add(sent);
         self.ok_count = self.ok_count.saturating_add(ok_count);
         self.cut_off = self.cut_off.saturating_add(cut_off);
-        for (sum, more) in self.errors.iter_mut().zip(errors) {
-            *sum = sum.saturating_add(*more);
-        }
     }
 }
 

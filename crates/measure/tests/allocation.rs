@@ -72,7 +72,7 @@ fn record_everything(recorder: &mut Recorder, round: u64) {
         recorder.first_byte(ns / 3);
         recorder.ok(name, ns, ns / 2, 200 + u16::try_from(step % 300).expect("below 300"));
         recorder.failed(name, ErrorClass::Timeout, ns, Some(ns));
-        recorder.dropped(DropReason::QueueFull);
+        recorder.dropped(0, DropReason::QueueFull);
         recorder.cut_off(name);
         recorder.bytes_received(ns);
         let workload = u32::try_from(step % 2).expect("below 2");

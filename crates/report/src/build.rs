@@ -99,6 +99,7 @@ pub fn second(index: u64, totals: &Totals, gauges: Gauges, keep_histograms: bool
     Second {
         second: index,
         asked: counters.scheduled,
+        asked_micro_tps: None,
         sent: counters.sent,
         ok: counters.ok,
         errors: counters.errors_total(),
@@ -204,6 +205,12 @@ pub(crate) fn name_entries(names: &Names, totals: &Totals) -> BTreeMap<String, N
         ok: total.ok_count,
         errors: errors(&total.errors),
         cut_off: total.cut_off,
+        dropped: DropReason::ALL
+            .iter()
+            .filter(|reason| total.dropped[reason.index()] > 0)
+            .map(|reason| (reason.name().to_owned(), total.dropped[reason.index()]))
+            .collect(),
+        status: total.status.iter().map(|(code, count)| (code.to_string(), count)).collect(),
         latency_ns: NameLatencies {
             response: LatencyEntry::from(&total.response()),
             response_ok: LatencyEntry::from(&total.ok),

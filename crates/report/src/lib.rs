@@ -35,7 +35,7 @@ pub use summary::{
     Part, PlanEcho, Rate, Run, SUMMARY_SCHEMA, Second, Shard, Share, Summary, Target, Threshold, Throughput,
     Verdict, Warmup,
 };
-pub use text::{Live, Style, live_lines, progress_line, sanitized, terminal_summary};
+pub use text::{Live, LiveName, Style, live_lines, progress_line, sanitized, terminal_summary};
 pub use timeline::{Around, timeline_text};
 
 /// Why documents could not be read or merged.

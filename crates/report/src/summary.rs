@@ -374,6 +374,12 @@ pub struct Name {
     pub errors: BTreeMap<String, u64>,
     /// Exchanges unfinished when the run ended.
     pub cut_off: u64,
+    /// Arrivals never sent, by reason; those that occurred.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<String, u64>,
+    /// Responses by status code.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub status: BTreeMap<String, u64>,
     /// Distributions, in nanoseconds.
     pub latency_ns: NameLatencies,
     /// The user's own labels of the name.
@@ -399,6 +405,10 @@ pub struct Second {
     pub second: u64,
     /// Arrivals due in it.
     pub asked: u64,
+    /// Arrivals that the plan asks for in its middle, in millionths per second, changes of the rate while it ran included;
+    /// of a plan file, iterations. Absent where there are users alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_micro_tps: Option<u64>,
     /// Requests sent in it.
     pub sent: u64,
     /// Exchanges that succeeded in it.

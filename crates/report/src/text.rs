@@ -13,6 +13,6 @@ mod numbers;
 mod style;
 mod summary;
 
-pub use live::{Live, live_lines, progress_line};
+pub use live::{Live, LiveName, live_lines, progress_line};
 pub use style::{Style, sanitized};
 pub use summary::terminal_summary;

@@ -32,7 +32,7 @@ fn measured(from: u64, until: u64) -> Totals {
         recorder.scheduled(1);
         if arrival == 7 {
             recorder.iteration_dropped(workload, DropReason::QueueFull);
-            recorder.dropped(DropReason::QueueFull);
+            recorder.dropped(0, DropReason::QueueFull);
             continue;
         }
         recorder.iteration_begun(workload);

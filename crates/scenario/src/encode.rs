@@ -119,6 +119,30 @@ pub(crate) fn push_json(byte: u8, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether bytes are a number as JSON writes it (RFC 8259 §6).
+pub(crate) fn is_json_number(bytes: &[u8]) -> bool {
+    let digits = |bytes: &[u8]| bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let rest = bytes.strip_prefix(b"-").unwrap_or(bytes);
+    let whole = digits(rest);
+    if whole == 0 || (whole > 1 && rest[0] == b'0') {
+        return false;
+    }
+    let mut rest = &rest[whole..];
+    if let Some(behind) = rest.strip_prefix(b".") {
+        let fraction = digits(behind);
+        if fraction == 0 {
+            return false;
+        }
+        rest = &behind[fraction..];
+    }
+    if let [b'e' | b'E', behind @ ..] = rest {
+        let behind = behind.strip_prefix(b"+").or(behind.strip_prefix(b"-")).unwrap_or(behind);
+        let power = digits(behind);
+        return power > 0 && power == behind.len();
+    }
+    rest.is_empty()
+}
+
 /// The SHA-256 digest.
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
@@ -230,6 +254,18 @@ mod tests {
     }
 
     /// RFC 4231 test cases 2 and 6; RFC 1321.
+    #[test]
+    fn numbers_are_those_of_json() {
+        for text in ["0", "-0", "7", "-12.50", "1e9", "1E-9", "0.1e+2", "18446744073709551616"] {
+            assert!(is_json_number(text.as_bytes()), "{text}");
+        }
+        for text in
+            ["", "-", "01", "1.", ".5", "+1", "1e", "1e+", "1 ", " 1", "0x1", "NaN", "1,2", "--1", "1e1.0"]
+        {
+            assert!(!is_json_number(text.as_bytes()), "{text}");
+        }
+    }
+
     #[test]
     fn digests() {
         let hex = |bytes: &[u8]| written(|out| push_hex(bytes, out));

@@ -113,6 +113,9 @@ functions! {
     Url, "url", 1, 1;
     /// `json(x)`: escaped for the inside of a JSON string.
     Json, "json", 1, 1;
+    /// `as_number(x)`: a number as JSON writes it; anything else ends the iteration. Alone in a text of a JSON body it stands
+    /// there without quotation marks.
+    Number, "as_number", 1, 1;
     /// `upper(x)`: ASCII letters in upper case.
     Upper, "upper", 1, 1;
     /// `lower(x)`: ASCII letters in lower case.

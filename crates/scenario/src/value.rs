@@ -192,6 +192,8 @@ impl Filler<'_> {
             Function::Hex => encode::replace(out, start, Alphabet::Hex),
             Function::Url => encode::replace(out, start, Alphabet::Percent),
             Function::Json => encode::replace(out, start, Alphabet::Json),
+            Function::Number if !encode::is_json_number(&out[start..]) => return Err(Failure::Number),
+            Function::Number => {}
             Function::Upper => out[start..].make_ascii_uppercase(),
             Function::Lower => out[start..].make_ascii_lowercase(),
             Function::Sha256 => {

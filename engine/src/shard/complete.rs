@@ -153,7 +153,7 @@ impl<I: Io> Shard<I> {
         }
         if is_failure {
             recorder.failed(name, ErrorClass::Status, response_ns, Some(service_ns));
-            recorder.status(response.status);
+            recorder.status(name, response.status);
         } else {
             recorder.ok(name, response_ns, service_ns, response.status);
         }

@@ -184,24 +184,34 @@ impl<I: Io> Shard<I> {
         let now = self.now;
         while let Some((_, workload)) = self.next_due().filter(|(due, _)| *due <= now && *due < self.end) {
             let Some(due) = self.workloads[workload].take(self.start) else { return };
-            if let Task::Scenario(scenario) = self.workloads[workload].task {
-                let counted = self.iterations.counted(scenario);
-                let recorder = self.recorder(due.intended < self.origin);
-                recorder.iteration_scheduled(counted);
-                recorder.iteration_dropped(counted, DropReason::Interrupted);
-                continue;
-            }
+            let request = match self.workloads[workload].task {
+                Task::Request(request) => Some(request),
+                // Which request it would have been, its protocol was not asked any more.
+                Task::Own => None,
+                Task::Scenario(scenario) => {
+                    let counted = self.iterations.counted(scenario);
+                    let recorder = self.recorder(due.intended < self.origin);
+                    recorder.iteration_scheduled(counted);
+                    recorder.iteration_dropped(counted, DropReason::Interrupted);
+                    continue;
+                }
+            };
+            let name = request.map(|request| self.settings.requests[usize::from(request)].name);
             let recorder = self.recorder(due.intended < self.origin);
             recorder.scheduled(1);
             recorder.lag(now.nanos_since(due.intended));
-            recorder.dropped(DropReason::Interrupted);
+            match name {
+                Some(name) => recorder.dropped(name, DropReason::Interrupted),
+                None => recorder.dropped_unnamed(DropReason::Interrupted),
+            }
         }
     }
 
     fn drop_waiting(&mut self, reason: DropReason) {
         for target_index in 0..self.targets.len() {
             while let Some(waiting) = self.targets[target_index].waiting.pop() {
-                self.recorder(waiting.warmup).dropped(reason);
+                let name = self.settings.requests[usize::from(waiting.cause.request)].name;
+                self.recorder(waiting.warmup).dropped(name, reason);
             }
         }
     }

@@ -135,9 +135,10 @@ impl<I: Io> Shard<I> {
         let target = connection.target;
         if let Some(greeting) = own.greeting() {
             if spoken.declared.is_failure(greeting.status) {
-                let next = self.targets[target].waiting.front().map(|waiting| waiting.warmup);
-                if let Some(warmup) = next {
-                    self.recorder(warmup).status(greeting.status);
+                let next = self.targets[target].waiting.front();
+                if let Some((request, warmup)) = next.map(|waiting| (waiting.cause.request, waiting.warmup)) {
+                    let name = self.settings.requests[usize::from(request)].name;
+                    self.recorder(warmup).status(name, greeting.status);
                 }
                 return self.break_off(conn, ErrorClass::Status);
             }

@@ -99,7 +99,8 @@ impl<I: Io> Shard<I> {
 
     /// Counts a request that will never be sent.
     pub(super) fn drop_request(&mut self, cause: Cause, warmup: bool, reason: DropReason) {
-        self.recorder(warmup).dropped(reason);
+        let name = self.settings.requests[usize::from(cause.request)].name;
+        self.recorder(warmup).dropped(name, reason);
         self.own.release(cause);
         let pause_ns = match reason {
             DropReason::QueueFull | DropReason::LocalResource => FAILED_CONNECT_PAUSE_NS,

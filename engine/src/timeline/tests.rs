@@ -2,6 +2,7 @@
 
 use measure::{Recorder, Shape, Snapshot};
 use report::{RunFacts, Summary};
+use schedule::Rate;
 use verdict::{Ending, Facts, judge};
 
 use super::*;
@@ -33,8 +34,9 @@ fn documents(mut timeline: Timeline, seconds: u64) -> (String, String) {
     let mut all = Totals::new(Shape::requests(1));
     for index in 0..seconds {
         let second = totals(index);
-        timeline.push(index, &second, gauges);
-        held.push(report::second(index, &second, gauges, true));
+        timeline.push(index, &second, gauges, Some(Rate::per_second(index)));
+        let asked_micro_tps = Some(index * 1_000_000);
+        held.push(report::Second { asked_micro_tps, ..report::second(index, &second, gauges, true) });
         all.merge(&second);
     }
     assert_eq!(timeline.seconds(), seconds);
@@ -81,7 +83,7 @@ fn a_file_that_takes_no_more_loses_no_second() {
     assert_eq!(pieces, whole);
     let mut timeline = Timeline { wanted: true, file: File::open(&path).ok(), ..Timeline::default() };
     let second = totals(3);
-    timeline.push(0, &second, Gauges::default());
+    timeline.push(0, &second, Gauges::default(), None);
     assert!(timeline.held_bytes() > 0 && timeline.note().is_none());
     fs::remove_dir_all(path.parent().expect("it lies in a folder")).expect("the folder can be removed");
 }
@@ -92,10 +94,10 @@ fn what_is_held_in_memory_leaves_histograms_out_beyond_its_bound_and_says_so() {
     let mut timeline = Timeline { wanted: true, why_held: why(), ..Timeline::default() };
     timeline.held = vec![b' '; HELD_BYTES - 1];
     let second = totals(50);
-    timeline.push(0, &second, Gauges::default());
+    timeline.push(0, &second, Gauges::default(), None);
     let with = timeline.held_bytes() - (HELD_BYTES - 1);
     assert!(timeline.note().is_none());
-    timeline.push(1, &second, Gauges::default());
+    timeline.push(1, &second, Gauges::default(), None);
     let without = timeline.held_bytes() - (HELD_BYTES - 1) - with;
     assert!(without < with, "{without} bytes, {with} with histograms");
     let note = timeline.note().expect("histograms are missing");
@@ -105,7 +107,7 @@ fn what_is_held_in_memory_leaves_histograms_out_beyond_its_bound_and_says_so() {
 #[test]
 fn nothing_is_kept_for_nobody() {
     let mut timeline = Timeline::new(None);
-    timeline.push(0, &totals(3), Gauges::default());
+    timeline.push(0, &totals(3), Gauges::default(), None);
     assert_eq!((timeline.seconds(), timeline.held_bytes()), (0, 0));
 }
 

@@ -112,14 +112,14 @@ scenarios:
     data: users
     steps:
       - get: /login?u={{{{users.name}}}}
-        extract: {{token: {{json: $.token}}}}
+        extract: {{token: {{json: $.token}}, item: {{regex: '(id)..([0-9]+)', group: 2}}}}
         check: [{{status: 200}}, {{json: {{$.ok: true}}}}]
       - think: {think_ms}ms
       - group: pay
         steps:
           - post: /cart
             headers: {{X-Token: '{{{{token}}}}', X-Trace: '{{{{uuid}}}}'}}
-            json: {{word: '{{{{users.word}}}}', n: '{{{{random(1, 9)}}}}'}}
+            json: {{word: '{{{{users.word}}}}', n: '{{{{as_number(random(1, 9))}}}}', item: '{{{{item}}}}'}}
             check: [{{header: {{Content-Type: {{contains: json}}}}}}, {{size: {{above: 9}}}}]
           - think: {think_ms}ms
           - get: /pay/{{{{token}}}}

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::document::{Audit, parse};
 use crate::process::{Process, shell_code};
+use crate::terminal::Terminal;
 
 /// How long any run of a test may take, unless it says otherwise.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -52,6 +53,7 @@ pub struct Engine {
     environment: BTreeMap<OsString, OsString>,
     stdin: Option<Stdio>,
     stdout: Option<Stdio>,
+    stderr: Option<Stdio>,
     json: bool,
     patient: bool,
     limit: Duration,
@@ -78,6 +80,7 @@ impl Engine {
             environment: BTreeMap::new(),
             stdin: None,
             stdout: None,
+            stderr: None,
             json: false,
             patient: false,
             limit: LIMIT,
@@ -134,6 +137,13 @@ impl Engine {
         self
     }
 
+    /// Has it read keys from a terminal and show its progress there. The terminal is its session's, as that of a shell is.
+    pub fn at(mut self, terminal: &Terminal) -> Self {
+        self.stdin = Some(terminal.stream());
+        self.stderr = Some(terminal.stream());
+        self.under(["setsid", "--ctty", "--wait"]).variable("TERM", "xterm")
+    }
+
     /// Changes how long it may take.
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -165,7 +175,12 @@ impl Engine {
             folder
         });
         let line = format!("{command:?}");
-        Running { process: Process::start(command, self.stdout), line, json, limit: self.limit }
+        Running {
+            process: Process::start_with(command, self.stdout, self.stderr),
+            line,
+            json,
+            limit: self.limit,
+        }
     }
 
     /// Runs it to its end.

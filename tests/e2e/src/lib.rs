@@ -19,8 +19,10 @@ pub mod namespaces;
 pub mod process;
 pub mod python;
 pub mod target;
+pub mod terminal;
 pub mod waiting;
 
 pub use document::{count, counts, number, text};
 pub use engine::{Engine, Outcome};
 pub use target::Target;
+pub use terminal::Terminal;

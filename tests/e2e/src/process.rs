@@ -25,12 +25,20 @@ impl Process {
     ///
     /// # Panics
     /// When the program cannot be started.
-    pub fn start(mut command: Command, own_stdout: Option<Stdio>) -> Self {
+    pub fn start(command: Command, own_stdout: Option<Stdio>) -> Self {
+        Self::start_with(command, own_stdout, None)
+    }
+
+    /// The same, with a standard error of the caller's.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    pub fn start_with(mut command: Command, own_stdout: Option<Stdio>, own_stderr: Option<Stdio>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let stream =
             |name: &str| File::create(folder.path().join(name)).expect("a stream's file can be made");
         command.stdout(own_stdout.unwrap_or_else(|| stream("stdout").into()));
-        command.stderr(stream("stderr"));
+        command.stderr(own_stderr.unwrap_or_else(|| stream("stderr").into()));
         let name = command.get_program().to_string_lossy().into_owned();
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         Self { child, folder, name }

@@ -71,7 +71,7 @@ fn play(recorder: &mut Recorder, event: &Event) {
         }
         Event::Dropped { reason } => {
             recorder.scheduled(1);
-            recorder.dropped(*reason);
+            recorder.dropped(0, *reason);
         }
         Event::CutOff { name } => {
             recorder.scheduled(1);

@@ -209,13 +209,20 @@ fn tests(node: &Node, subject: &Subject, reader: &mut Reader<'_>) -> (Vec<Test>,
     (found, told)
 }
 
+/// Letters of what a test compares with that stand in a name.
+const LONGEST_WORDS: usize = 40;
+
 /// How a test is told in a name.
 fn words(name: &str, node: &Node) -> String {
-    match &node.value {
-        Value::Scalar(scalar) if scalar.variables.is_empty() && scalar.text.len() <= 40 => {
-            format!(" {name} {}", scalar.text)
-        }
-        _ => format!(" {name}"),
+    let Value::Scalar(scalar) = &node.value else { return format!(" {name}") };
+    if !scalar.variables.is_empty() {
+        // Their values may be secrets, and differ from run to run.
+        return format!(" {name} {}", scalar.variables.concat());
+    }
+    match scalar.text.char_indices().nth(LONGEST_WORDS) {
+        None if scalar.text.is_empty() => format!(" {name} \"\""),
+        None => format!(" {name} {}", scalar.text),
+        Some((at, _)) => format!(" {name} {}…", &scalar.text[..at]),
     }
 }
 

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 
 use schedule::{Profile, Rate};
 
-use super::{PlanFile, Workload, WorkloadLoad};
+use super::{PlanFile, UserStage, Workload, WorkloadLoad};
 use crate::needs::{
     DESCRIPTORS_LEAVING, MEMORY_BASE, MEMORY_PER_CONNECTION, MEMORY_PER_SHARD, MEMORY_PER_TLS_CONNECTION,
 };
@@ -74,6 +74,15 @@ impl PlanFile {
         spans.iter().map(|(start_ns, ..)| (at(*start_ns), *start_ns)).max().unwrap_or((0, 0))
     }
 
+    /// How many users the plan has at an instant of it, those included who have run their iterations.
+    pub fn users_at(&self, at_ns: u64) -> u64 {
+        let users = |workload: &Workload| match at_ns.checked_sub(workload.start_ns) {
+            Some(within_ns) if at_ns < workload.end_ns() => workload.load.users_at(within_ns),
+            _ => 0,
+        };
+        self.workloads.iter().map(users).sum()
+    }
+
     /// How many arrivals the open workloads have together: exactly where they are evenly spaced, on average where
     /// they are random.
     pub fn arrivals(&self) -> u64 {
@@ -116,4 +125,32 @@ impl PlanFile {
             WorkloadLoad::Closed { .. } => None,
         })
     }
+}
+
+impl WorkloadLoad {
+    /// How many users a closed workload has at an instant of it; 0 in the open model.
+    pub fn users_at(&self, within_ns: u64) -> u64 {
+        let Self::Closed { stages, first, spawn_rate, .. } = self else { return 0 };
+        let started = spawn_rate.map_or(u64::MAX, |rate| {
+            let millionths = u128::from(rate.as_micro()) * u128::from(within_ns) / 1_000_000_000;
+            u64::try_from(millionths.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+        });
+        planned_users_at(stages, *first, within_ns).min(started)
+    }
+}
+
+/// How many users the stages say, however fast they start.
+fn planned_users_at(stages: &[UserStage], first: u32, within_ns: u64) -> u64 {
+    let (mut from, mut left_ns) = (u64::from(first), within_ns);
+    for stage in stages {
+        let to = u64::from(stage.users);
+        if left_ns < stage.duration_ns {
+            let change = u128::from(from.abs_diff(to)) * u128::from(left_ns) / u128::from(stage.duration_ns);
+            let change = u64::try_from(change).unwrap_or(u64::MAX);
+            return if to >= from { from + change } else { from - change };
+        }
+        left_ns -= stage.duration_ns;
+        from = to;
+    }
+    from
 }

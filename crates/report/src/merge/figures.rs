@@ -100,6 +100,8 @@ fn name(summaries: &[Summary], key: &str) -> Result<Name, MergeError> {
         ok: sum(all.iter().map(|(_, name)| name.ok)),
         errors: sum_maps(all.iter().map(|(_, name)| &name.errors)),
         cut_off: sum(all.iter().map(|(_, name)| name.cut_off)),
+        dropped: sum_maps(all.iter().map(|(_, name)| &name.dropped)),
+        status: sum_maps(all.iter().map(|(_, name)| &name.status)),
         latency_ns: NameLatencies {
             response: merged("response", |all| &all.response)?,
             response_ok: merged("response_ok", |all| &all.response_ok)?,
@@ -141,6 +143,10 @@ fn add_second(whole: &mut Second, more: &Second) -> Result<(), MeasureError> {
     ] {
         *mine = mine.saturating_add(theirs);
     }
+    whole.asked_micro_tps = match (whole.asked_micro_tps, more.asked_micro_tps) {
+        (Some(mine), Some(theirs)) => Some(mine.saturating_add(theirs)),
+        (mine, theirs) => mine.or(theirs),
+    };
     whole.response_ns = whole.response_ns.merged(&more.response_ns)?;
     whole.lag_ns = whole.lag_ns.merged(&more.lag_ns)?;
     Ok(())

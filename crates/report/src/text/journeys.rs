@@ -1,12 +1,15 @@
 //! The terminal summary's lines about names, workloads, groups and checks.
 //!
-//! Invariant: one line for each name, group and check and two for each workload, so that the list can be cut anywhere.
+//! Invariant: one line for each name (two where something went wrong under it), group and check and two for each workload,
+//! so that the list can be cut anywhere.
+
+use std::collections::BTreeMap;
 
 use super::numbers::{count, nanoseconds, percent, rate};
 use super::style::{Style, Tint, width};
 use super::summary::{Block, COLUMNS_MAX, LABEL, Line, labelled, with_parts};
-use crate::Summary;
 use crate::summary::total;
+use crate::{Name, Summary};
 
 /// Columns of a name in a table, the space behind it included.
 const NAME: usize = 27;
@@ -42,15 +45,33 @@ pub(super) fn names_block(summary: &Summary, style: Style) -> Block {
     if summary.names.len() < 2 {
         return Block::default();
     }
-    let list = summary.names.iter().map(|(name, entry)| {
+    let list = summary.names.iter().flat_map(|(name, entry)| {
         let response = &entry.latency_ns.response;
         let times = [response.p50, response.p95, response.p99, response.max];
         let mut cells = vec![count(entry.sent), count(total(&entry.errors))];
         cells.extend(times.map(|ns| nanoseconds(style, ns)));
-        table_row(name, &cells, style)
+        std::iter::once(table_row(name, &cells, style)).chain(trouble(entry, style))
     });
     let titles = ["sent", "errors", "p50", "p95", "p99", "max"];
     Block { fixed: vec![head("names", "response time", titles)], list: list.collect() }
+}
+
+/// What went wrong under a name, on a line of its own: statuses, errors by class, drops by reason.
+fn trouble(entry: &Name, style: Style) -> Option<Line> {
+    if total(&entry.errors) == 0 && total(&entry.dropped) == 0 {
+        return None;
+    }
+    let list = |counts: &BTreeMap<String, u64>| {
+        let parts = counts.iter().filter(|(_, value)| **value > 0);
+        parts
+            .map(|(name, value)| format!("{} {}", style.foreign(name), count(*value)))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let parts = [("status", &entry.status), ("errors", &entry.errors), ("dropped", &entry.dropped)];
+    let parts = parts.into_iter().filter(|(_, counts)| total(counts) > 0);
+    let text: Vec<String> = parts.map(|(what, counts)| format!("{what} {}", list(counts))).collect();
+    Some(labelled("", format!("  {}", text.join("; "))))
 }
 
 pub(super) fn groups_block(summary: &Summary, style: Style) -> Block {

@@ -8,10 +8,11 @@
 use std::fmt::Write;
 
 use super::numbers::{clock, cores, count, nanoseconds, percent, rate};
-use super::style::{Style, Tint};
+use super::style::{Style, Tint, width};
 
 /// A moment of a run. Counts are of the whole run, rates and percentiles of the last second.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; none excludes another")]
 pub struct Live<'a> {
     /// The run's id.
     pub run_id: &'a str,
@@ -27,8 +28,12 @@ pub struct Live<'a> {
     pub elapsed_s: u64,
     /// Seconds that the plan lasts; `None` when a count ends it.
     pub duration_s: Option<u64>,
-    /// Requests per second asked for now.
-    pub asked_tps: f64,
+    /// Arrivals per second asked for now; none where there are users alone.
+    pub asked_tps: Option<f64>,
+    /// Whether an arrival is an iteration of several requests.
+    pub asked_iterations: bool,
+    /// Users that the plan has now.
+    pub users: u64,
     /// Requests per second sent in the last second.
     pub sent_tps: f64,
     /// Arrivals due so far.
@@ -59,6 +64,25 @@ pub struct Live<'a> {
     pub on_time: bool,
     /// Requests sent in each of the last seconds, the latest last.
     pub history: &'a [u64],
+    /// Request names, in the order in which they are shown.
+    pub names: &'a [LiveName<'a>],
+    /// Whether the terminal hands out keys.
+    pub keys: bool,
+}
+
+/// A request name at one moment.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveName<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// Requests sent so far.
+    pub sent: u64,
+    /// Exchanges that failed so far.
+    pub errors: u64,
+    /// Requests sent in the last second.
+    pub sent_tps: u64,
+    /// 99th percentile of the response time in the last second.
+    pub p99_ns: u64,
 }
 
 /// Bars of the sparkline in the last seconds.
@@ -72,7 +96,7 @@ pub fn live_lines(live: &Live<'_>, style: Style, columns: usize) -> Vec<String> 
         "run {}  {}  asked {}  {} {}  {}",
         style.foreign(live.run_id),
         style.foreign(live.target),
-        rate(live.asked_tps),
+        asked(live),
         cores(live.cores),
         style.foreign(live.driver),
         times(live)
@@ -109,7 +133,41 @@ pub fn live_lines(live: &Live<'_>, style: Style, columns: usize) -> Vec<String> 
     // The colour goes on last, so that it takes no columns.
     let tint = if live.on_time { Tint::Good } else { Tint::Doubtful };
     let third = third_plain.replace(&lag, &style.tint(tint, &lag));
-    vec![style.fitted(&first, columns), style.fitted(&second, columns), third]
+    let mut lines = vec![style.fitted(&first, columns), style.fitted(&second, columns), third];
+    lines.extend(name_lines(live.names, style, columns));
+    if live.keys {
+        lines.push(style.fitted("keys: + a tenth more, - a tenth back, q stop", columns));
+    }
+    lines
+}
+
+/// What is asked for, in words.
+fn asked(live: &Live<'_>) -> String {
+    let unit = if live.asked_iterations { " iterations" } else { "" };
+    let rate = live.asked_tps.map(|tps| format!("{}{unit}", rate(tps)));
+    let users = (live.users > 0).then(|| format!("{} users", count(live.users)));
+    let parts: Vec<String> = rate.into_iter().chain(users).collect();
+    if parts.is_empty() { "nothing now".to_owned() } else { parts.join(" + ") }
+}
+
+/// A table of names: the same columns whatever the figures.
+fn name_lines(names: &[LiveName<'_>], style: Style, columns: usize) -> Vec<String> {
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let room = columns.saturating_sub(48).clamp(12, 40);
+    let row = |name: &str, cells: [String; 4]| {
+        let name = style.fitted(&style.foreign(name), room);
+        let padding = " ".repeat(room.saturating_sub(width(&name)));
+        let [sent, now, errors, p99] = cells;
+        style.fitted(&format!("{name}{padding}{sent:>14}{now:>12}{errors:>10}{p99:>11}"), columns)
+    };
+    let head = row("name", ["sent", "last second", "errors", "p99"].map(str::to_owned));
+    let rows = names.iter().map(|one| {
+        let cells = [count(one.sent), count(one.sent_tps), count(one.errors), nanoseconds(style, one.p99_ns)];
+        row(one.name, cells)
+    });
+    std::iter::once(head).chain(rows).collect()
 }
 
 /// One plain line for logs, without a line end: no colour, no control codes.
@@ -171,7 +229,6 @@ fn sparkline(values: &[u64], style: Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::style::width;
 
     const UTF8: Style = Style { utf8: true, colour: false };
 
@@ -183,7 +240,7 @@ mod tests {
             cores: 4,
             elapsed_s: 72,
             duration_s: Some(300),
-            asked_tps: 50_000.0,
+            asked_tps: Some(50_000.0),
             sent_tps: 49_998.0,
             scheduled: 3_600_000,
             sent: 3_599_981,
@@ -211,6 +268,35 @@ mod tests {
             "██▅▁█  last second: p50 800 µs p99 3.10 ms p99.9 9.80 ms max 41.0 ms  lag p99 60.0 µs on time",
         ];
         assert_eq!(live_lines(&live(), UTF8, 120), expected);
+    }
+
+    #[test]
+    fn names_and_keys_stand_below_and_a_plan_asks_for_iterations() {
+        let names = [
+            LiveName {
+                name: "GET /orders/{{id}}",
+                sent: 12_000,
+                errors: 3,
+                sent_tps: 100,
+                p99_ns: 3_100_000,
+            },
+            LiveName { name: "lo\x1bgin", sent: 900, errors: 0, sent_tps: 0, p99_ns: 0 },
+        ];
+        let live = Live { names: &names, keys: true, asked_iterations: true, users: 4, ..live() };
+        let lines = live_lines(&live, UTF8, 100);
+        assert!(lines[0].contains("asked 50,000/s iterations + 4 users"), "{}", lines[0]);
+        assert_eq!(lines.len(), 7);
+        assert_eq!(
+            lines[4],
+            "GET /orders/{{id}}                              12,000         100         3    3.10 ms"
+        );
+        assert!(!lines[5].contains(char::is_control), "{:?}", lines[5]);
+        assert_eq!(lines[6], "keys: + a tenth more, - a tenth back, q stop");
+        for columns in [20, 60, 200] {
+            assert!(live_lines(&live, UTF8, columns).iter().all(|line| width(line) <= columns));
+        }
+        let users = Live { asked_tps: None, ..live.clone() };
+        assert!(live_lines(&users, UTF8, 100)[0].contains("asked 4 users"), "users have no rate");
     }
 
     #[test]

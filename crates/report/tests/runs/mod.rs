@@ -66,7 +66,7 @@ pub(crate) fn good_outcomes(seconds: u64, per_second: u64) -> Vec<Outcome> {
 pub(crate) fn play(recorder: &mut Recorder, outcome: &Outcome) {
     recorder.scheduled(1);
     if let Fate::Dropped(reason) = outcome.fate {
-        recorder.dropped(reason);
+        recorder.dropped(outcome.name, reason);
         return;
     }
     recorder.sent(outcome.name);

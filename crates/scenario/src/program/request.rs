@@ -6,10 +6,10 @@ use crate::aws::Aws;
 use crate::digest::Login;
 use crate::encode;
 use crate::exchange::{RegexSubject, Source, Subject};
-use crate::expression::Function;
+use crate::expression::{Expression, ExpressionKind, Function};
 use crate::request::{Filter, Part, Template as RequestTemplate};
 use crate::syntax::{Auth, BodySource, JsonNode, MultipartPart, PartValue, RequestStep, Size};
-use crate::template::Template;
+use crate::template::{Template, TemplatePart};
 use crate::value::{Amount, Value};
 
 /// The `User-Agent` of requests that name none.
@@ -75,6 +75,12 @@ impl Parts {
         self.template(compiler, value, Filter::Field);
         self.text("\r\n");
     }
+}
+
+/// Whether a text of a JSON body is `{{as_number(…)}}` and nothing else.
+fn is_number(template: &Template) -> bool {
+    let [TemplatePart::Expression(Expression { kind, .. })] = template.parts.as_slice() else { return false };
+    matches!(kind, ExpressionKind::Call(Function::Number, _))
 }
 
 impl Compiler<'_> {
@@ -274,6 +280,7 @@ impl Compiler<'_> {
     fn json(&mut self, node: &JsonNode, parts: &mut Parts) {
         match node {
             JsonNode::Plain(text) => parts.text(text),
+            JsonNode::Text(template) if is_number(template) => parts.template(self, template, Filter::Plain),
             JsonNode::Text(template) => self.json_string(template, parts),
             JsonNode::List(nodes) => {
                 parts.text("[");

@@ -33,6 +33,31 @@ fn targets_and_queries() {
 }
 
 #[test]
+fn a_number_stands_in_json_without_quotation_marks() {
+    let body = |text: &str| {
+        let text = JsonNode::Text(template(text));
+        compile(vec![request(|request| {
+            request.body = BodySource::Json(JsonNode::Map(vec![(template("n"), text)]));
+        })])
+    };
+    let ends = [
+        ("{{as_number(iteration)}}", r#"{"n":7}"#),
+        ("{{as_number(\"-1.5e3\")}}", r#"{"n":-1.5e3}"#),
+        // Among other text it is a part of the text.
+        ("no. {{as_number(7)}}", r#"{"n":"no. 7"}"#),
+    ];
+    for (text, end) in ends {
+        let seen = run(&body(text));
+        assert!(seen.requests[0].ends_with(end), "{text}: {}", seen.requests[0]);
+    }
+    for text in ["{{as_number(region)}}", "{{as_number(\"01\")}}", "{{as_number(\"1,2\")}}"] {
+        let seen = run(&body(text));
+        assert!(seen.requests.is_empty(), "{text}: {:?}", seen.requests);
+        assert_eq!(seen.outcome, Some(Outcome::Failed(Failure::Number)));
+    }
+}
+
+#[test]
 fn bodies() {
     let json = JsonNode::Map(vec![
         (

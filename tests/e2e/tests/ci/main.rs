@@ -22,5 +22,6 @@ mod s3;
 mod share;
 mod signals;
 mod terminal;
+mod thresholds;
 mod tls;
 mod trust;

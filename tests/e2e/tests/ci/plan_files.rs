@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use e2e::document::items;
+use e2e::document::{Audit, counts, items};
 use e2e::engine::write;
 use e2e::machine::among_others;
 use e2e::{Engine, Target, count};
@@ -50,6 +50,15 @@ fn plans_are_explained_and_their_files_stand_beside_them() {
     assert!(ascii.stdout.is_ascii(), "{}", ascii.told());
     let other = check().variable("BASE_URL", "http://127.0.0.1:9999").run().expect(0);
     assert!(other.stdout.contains(":9999"), "{}", other.told());
+    let around = "setup: [{get: /a}, {repeat: 2, steps: [{get: /b}]}]\nteardown: [{get: /c}]\n";
+    write(&folder.path().join("plan.yaml"), format!("{PLAN}{around}"));
+    let around = check().run().expect(0);
+    for words in [
+        "setup        once before the load, 2 requests written",
+        "teardown     once behind it, 1 request written",
+    ] {
+        assert!(around.stdout.contains(words), "{words}: {}", around.told());
+    }
 }
 
 #[test]
@@ -124,6 +133,50 @@ fn sent(summary: &serde_json::Value) -> BTreeMap<String, u64> {
     names.map(|(name, counted)| (name.clone(), count(counted, "/sent"))).collect()
 }
 
+/// Demands that for each name what was sent ended or was cut off, and that the names together are the run.
+fn names_add_up(summary: &serde_json::Value) {
+    let audit = Audit::of(summary);
+    let mut whole = [0; 5];
+    let mut statuses: BTreeMap<String, u64> = BTreeMap::new();
+    for (name, counted) in summary["names"].as_object().expect("the names") {
+        let total = |pointer: &str| match counted.pointer(pointer) {
+            Some(_) => counts(counted, pointer).values().sum::<u64>(),
+            None => 0,
+        };
+        let (sent, ok, cut_off) =
+            (count(counted, "/sent"), count(counted, "/ok"), count(counted, "/cut_off"));
+        assert_eq!(sent, ok + total("/errors") + cut_off, "{name}: {counted}");
+        for (sum, part) in whole.iter_mut().zip([sent, ok, total("/errors"), cut_off, total("/dropped")]) {
+            *sum += part;
+        }
+        let own = counted.get("status").map(|_| counts(counted, "/status")).unwrap_or_default();
+        for (code, count) in own {
+            *statuses.entry(code).or_default() += count;
+        }
+    }
+    let all = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
+    assert_eq!(whole, [audit.sent, audit.ok, all(&audit.errors), audit.cut_off, all(&audit.dropped)]);
+    assert_eq!(statuses, counts(summary, "/status"));
+}
+
+#[test]
+fn what_goes_wrong_is_told_by_name() {
+    let _hold = among_others();
+    let target = Target::start("--error-rate 0.3 --close-rate 0.1 --delay 20ms");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("plan.yaml");
+    // One connection for 200 requests of 20 ms each per second: most find no place to wait.
+    let plan =
+        MIX.replace("{shop: \"${BASE_URL}\"}", "{shop: {url: \"${BASE_URL}\", connections: 1, queue: 2}}");
+    write(&path, plan.split("thresholds").next().expect("a plan"));
+    let engine = Engine::patient("run").arg(&path).args("-d 2s").variable("BASE_URL", &target.url());
+    let outcome = engine.run().expect(15);
+    names_add_up(outcome.summary());
+    let dropped = outcome.summary().pointer("/names/GET ~1a/dropped").expect("some were");
+    assert!(dropped["queue_full"].as_u64() > Some(10), "{}", outcome.told());
+    assert!(outcome.stdout.contains("; dropped queue_full "), "{}", outcome.told());
+}
+
 #[test]
 fn flags_win_over_variables_and_variables_over_the_plan() {
     let _hold = among_others();
@@ -154,6 +207,7 @@ fn flags_win_over_variables_and_variables_over_the_plan() {
     let seen = sent(outcome.summary());
     assert_eq!((seen["GET /a"], seen["GET /b"]), (150, 50), "{}", outcome.told());
     assert!((60..=88).contains(&seen["GET /c"]), "{seen:?}");
+    names_add_up(outcome.summary());
     let notes = items(outcome.summary(), "/environment/notes");
     let given = "given beside the plan file: --tps 100: browse 75/s for 150/s, buy 25/s for 50/s";
     assert!(notes.iter().any(|note| note == given), "{}", outcome.told());
