@@ -35,6 +35,9 @@ const TIME_WAIT_NS: u64 = 60_000_000_000;
 pub(crate) const MEMORY_BASE: u64 = 16 << 20;
 /// Memory of a shard: histograms of the open and the spare snapshots, tables, its stack.
 pub(crate) const MEMORY_PER_SHARD: u64 = 4 << 20;
+/// Memory of the histograms of a name of requests, a group or a workload beyond the first: in the sums, and in each shard.
+pub(crate) const MEMORY_PER_NAME: u64 = 2 << 20;
+pub(crate) const MEMORY_PER_NAME_AND_SHARD: u64 = 5 << 18;
 /// Memory of a connection: two receive buffers of 16 KiB and its tables.
 pub(crate) const MEMORY_PER_CONNECTION: u64 = 36 << 10;
 /// Memory that TLS adds to a connection: records in both directions and the session.

@@ -3,13 +3,16 @@
 //! What it is: arithmetic for `engine check` and for the rails. What it is not: a look at the host.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
+use scenario::{Choice, Step};
 use schedule::{Profile, Rate};
 
 use super::{PlanFile, UserStage, Workload, WorkloadLoad};
 use crate::needs::{
-    DESCRIPTORS_LEAVING, MEMORY_BASE, MEMORY_PER_CONNECTION, MEMORY_PER_SHARD, MEMORY_PER_TLS_CONNECTION,
+    DESCRIPTORS_LEAVING, MEMORY_BASE, MEMORY_PER_CONNECTION, MEMORY_PER_NAME, MEMORY_PER_NAME_AND_SHARD,
+    MEMORY_PER_SHARD, MEMORY_PER_TLS_CONNECTION,
 };
 use crate::{Connections, Needs};
 
@@ -99,6 +102,8 @@ impl PlanFile {
         let users = self.most_users();
         let only_users = self.highest_rate() == Rate::ZERO;
         let (mut open, mut memory_bytes) = (0_u64, MEMORY_BASE + u64::from(shards) * MEMORY_PER_SHARD);
+        let name_bytes = MEMORY_PER_NAME + u64::from(shards) * MEMORY_PER_NAME_AND_SHARD;
+        memory_bytes += self.distributions().saturating_sub(1) * name_bytes;
         let mut leaving = 0;
         for target in &self.targets {
             let cap = u64::from(target.connections.cap.map_or(Connections::DEFAULT_CAP, NonZeroU32::get));
@@ -117,6 +122,18 @@ impl PlanFile {
             ports: open,
             memory_bytes,
         }
+    }
+
+    /// How many things have histograms of their own: names of requests, groups, and workloads beyond the first.
+    fn distributions(&self) -> u64 {
+        let (mut names, mut groups) = (BTreeSet::new(), BTreeSet::new());
+        let used: BTreeSet<usize> = self.workloads.iter().map(|workload| workload.scenario).collect();
+        for scenario in used.into_iter().filter_map(|place| self.scenarios.get(place)) {
+            gather_names(&scenario.steps, &mut names, &mut groups);
+        }
+        // Beyond the limit they are counted together, as one more.
+        let names = names.len().min(self.limits.names as usize + 1);
+        (names + groups.len() + self.workloads.len().saturating_sub(1)) as u64
     }
 
     fn open(&self) -> impl Iterator<Item = (u64, &Profile)> {
@@ -153,4 +170,51 @@ fn planned_users_at(stages: &[UserStage], first: u32, within_ns: u64) -> u64 {
         from = to;
     }
     from
+}
+
+/// The names of the requests and of the groups of some steps, and of the steps in them.
+fn gather_names<'a>(steps: &'a [Step], names: &mut BTreeSet<&'a str>, groups: &mut BTreeSet<&'a str>) {
+    for step in steps {
+        match step {
+            Step::Request(request) => {
+                names.insert(&request.name);
+            }
+            Step::Repeat(repeat) => gather_names(&repeat.steps, names, groups),
+            Step::While(repeat) => gather_names(&repeat.steps, names, groups),
+            Step::If(either) => {
+                gather_names(&either.then, names, groups);
+                gather_names(&either.otherwise, names, groups);
+            }
+            Step::Choose(choose) => {
+                choose.choices.iter().for_each(|Choice { steps, .. }| gather_names(steps, names, groups));
+            }
+            Step::Group(group) => {
+                groups.insert(&group.name);
+                gather_names(&group.steps, names, groups);
+            }
+            Step::Think(_) | Step::Barrier(_) | Step::Set(_) | Step::Stop => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::document::tests::parse;
+
+    #[test]
+    fn every_name_takes_its_memory_wherever_it_stands() {
+        let head = "schema: openloop.plan/1\ntargets: {t: 'http://h'}\nworkloads: {w: {tps: 1, for: 1s, scenario: s}}\n";
+        let memory = |rest: &str, shards| parse(&format!("{head}{rest}")).needs(shards).memory_bytes >> 20;
+        let one = "scenarios:\n  s:\n  - get: /a\n    name: a\n";
+        // The same name twice is one; b, c and d are new, and g is a group.
+        let many = format!(
+            "{one}  - get: /x\n    name: a\n  - repeat: 2\n    steps: [{{get: /b, name: b}}]\n  - choose:\n    \
+             - {{weight: 1, steps: [{{get: /c, name: c}}]}}\n  - group: g\n    steps: [{{get: /d, name: d}}]\n"
+        );
+        assert_eq!(memory(&many, 1) - memory(one, 1), 4 * 3 + 1);
+        assert_eq!(memory(&many, 2) - memory(one, 2), 4 * 4 + 2);
+        // A limit on names bounds them, and what is beyond counts as one more.
+        let bounded = format!("limits: {{names: 1}}\n{many}");
+        assert_eq!(memory(&bounded, 1) - memory(one, 1), 2 * 3);
+    }
 }

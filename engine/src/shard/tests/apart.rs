@@ -128,8 +128,26 @@ fn two_shards() -> [Vec<Block>; 2] {
     })
 }
 
+/// In a process of its own, as an engine is one: among all other tests there are more threads than the allocator makes heaps
+/// for, and threads that share a heap get neighbouring blocks.
 #[test]
 fn shards_write_to_no_common_cache_line() {
+    let program = std::env::current_exe().expect("this is a program");
+    let mut looking = std::process::Command::new(program);
+    looking.args([
+        "--exact",
+        "--ignored",
+        "--test-threads=1",
+        "shard::tests::apart::two_shards_of_one_process",
+    ]);
+    let looked = looking.output().expect("it can be started once more");
+    let told = String::from_utf8_lossy(&looked.stdout);
+    assert!(looked.status.success() && told.contains("1 passed"), "{told}");
+}
+
+#[test]
+#[ignore = "shards_write_to_no_common_cache_line runs it"]
+fn two_shards_of_one_process() {
     let [one, other] = two_shards();
     assert!(one.len() > 40, "snapshots and their histograms are looked at: {}", one.len());
     let pairs = one.iter().flat_map(|block| other.iter().map(move |there| (block, there)));
