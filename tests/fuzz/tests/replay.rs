@@ -29,8 +29,8 @@ replays! {
     plan_request
     plan_texts
     report_merge
-    scenario_condition
     scenario_challenge
+    scenario_condition
     scenario_cookies
     scenario_json_path
     scenario_template
