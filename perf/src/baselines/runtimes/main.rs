@@ -33,7 +33,9 @@ fn main() -> ExitCode {
         Kind::Monoio => on_monoio::run(&exercise),
         Kind::Glommio => on_glommio::run(&exercise),
         Kind::Compio => on_compio::run(&exercise),
-        Kind::Floor | Kind::Epoll | Kind::Ring => Err(io::Error::other("`perf baseline` has it")),
+        Kind::Floor | Kind::Epoll | Kind::Ring | Kind::SendLoop | Kind::RecvLoop | Kind::Still => {
+            Err(io::Error::other("`perf baseline` has it"))
+        }
     };
     match baselines::print(exercise.kind, done) {
         Ok(()) => ExitCode::SUCCESS,
