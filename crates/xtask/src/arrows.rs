@@ -18,14 +18,15 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("verdict", &["plan", "measure"]),
     ("report", &["verdict", "measure", "plan"]),
     ("target", &["clock", "measure", "http1"]),
+    ("wire", &["clock", "plan", "schedule", "measure"]),
     (
         "engine",
         &[
             "clock", "schedule", "measure", "http1", "tls", "uring", "plan", "scenario", "verdict", "report",
-            "target", "mapping", "feeder",
+            "target", "mapping", "feeder", "wire",
         ],
     ),
-    ("coordinator", &["clock", "schedule", "measure", "plan", "verdict", "report"]),
+    ("coordinator", &["clock", "schedule", "measure", "plan", "verdict", "report", "wire"]),
     ("executor-blazemeter", &["clock", "plan", "measure", "verdict", "report"]),
     ("xtask", &[]),
     // An own protocol, as a user of the library writes one.
