@@ -1,0 +1,10 @@
+//! The coordinator: splits a plan's TPS exactly over engines, starts them at one instant, keeps the total
+//! when one dies or joins, and merges their measurements exactly.
+//!
+//! What it is: machines that decide, and edges that carry messages, requests and records.
+//! What it is not: a generator of load; engines are.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod handle;
