@@ -26,6 +26,7 @@ pub mod keys;
 pub mod launch;
 pub mod once;
 pub mod outputs;
+pub mod part;
 pub mod preflight;
 pub mod prepare;
 pub mod program;

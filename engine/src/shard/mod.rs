@@ -19,6 +19,7 @@
 //! ```
 
 pub(crate) mod exchange;
+pub mod lease;
 pub mod link;
 pub mod pacing;
 pub mod workload;
