@@ -165,6 +165,8 @@ pub struct Beat {
     pub epoch: u32,
     /// How far it is, in nanoseconds of the run; 0 before the start.
     pub run_ns: u64,
+    /// Its lease had ended, and it gave its cells up at that nanosecond of the run; it says so until it obeys a later epoch.
+    pub fenced_at_ns: Option<u64>,
     /// Arrivals due in its cells so far.
     pub scheduled: u64,
     /// Requests sent so far.
