@@ -15,18 +15,6 @@ impl Values for Row {
     fn column(&self, _: u16) -> Option<&[u8]> {
         Some(b"ann.example")
     }
-    fn secret(&self, _: u16) -> Option<&[u8]> {
-        None
-    }
-    fn setup(&self, _: u16) -> Option<&[u8]> {
-        None
-    }
-    fn file(&self, _: u16) -> Option<&[u8]> {
-        None
-    }
-    fn token(&self, _: u16) -> Option<&[u8]> {
-        None
-    }
 }
 
 fn template(text: &str) -> Template {

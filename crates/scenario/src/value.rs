@@ -27,19 +27,32 @@ pub enum Failure {
     Redirect,
 }
 
-/// What an iteration is filled in from, beside its own variables.
+/// What an iteration is filled in from, beside its own variables. What an implementation leaves out, it has not.
 pub trait Values {
     /// The value of a column of the iteration's row, by the index in [`crate::Program::columns`].
-    fn column(&self, index: u16) -> Option<&[u8]>;
+    fn column(&self, _index: u16) -> Option<&[u8]> {
+        None
+    }
     /// A secret, by its index in the plan.
-    fn secret(&self, index: u16) -> Option<&[u8]>;
+    fn secret(&self, _index: u16) -> Option<&[u8]> {
+        None
+    }
     /// A variable that setup extracted, by its index in the plan.
-    fn setup(&self, index: u16) -> Option<&[u8]>;
+    fn setup(&self, _index: u16) -> Option<&[u8]> {
+        None
+    }
     /// The bytes of a file, by the index in [`crate::Program::files`].
-    fn file(&self, index: u16) -> Option<&[u8]>;
+    fn file(&self, _index: u16) -> Option<&[u8]> {
+        None
+    }
     /// The OAuth 2 token, by the index in [`crate::Program::tokens`].
-    fn token(&self, index: u16) -> Option<&[u8]>;
+    fn token(&self, _index: u16) -> Option<&[u8]> {
+        None
+    }
 }
+
+/// Nothing to fill in from.
+impl Values for () {}
 
 /// Most bytes of a body that are made up: 1 GiB.
 pub const MADE_BYTES_MAX: u64 = 1 << 30;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use scenario::{
     Answer, Auth, Condition, Context, Iteration, JsonPath, Key, Next, Origin, Program, RequestStep, Scenario,
-    ScenarioError, Scope, Step, Target, Template, Values, Workspace,
+    ScenarioError, Scope, Step, Target, Template, Workspace,
 };
 
 /// The input: a template.
@@ -48,39 +48,23 @@ pub fn scenario_json_path(input: &[u8]) {
     }
 }
 
-struct Nothing;
-
-impl Values for Nothing {
-    fn column(&self, _: u16) -> Option<&[u8]> {
-        None
-    }
-    fn secret(&self, _: u16) -> Option<&[u8]> {
-        None
-    }
-    fn setup(&self, _: u16) -> Option<&[u8]> {
-        None
-    }
-    fn file(&self, _: u16) -> Option<&[u8]> {
-        None
-    }
-    fn token(&self, _: u16) -> Option<&[u8]> {
-        None
-    }
+/// A scenario that takes the same step twice.
+fn twice(step: RequestStep, cookies: bool) -> Program {
+    let step = Step::Request(Box::new(step));
+    let scenario = Scenario { name: "s".into(), cookies, steps: vec![step.clone(), step], data: Vec::new() };
+    let scope = Scope { targets: vec!["t".into()], ..Scope::default() };
+    let target = Target { is_secure: false, authority: "www.example.test".into(), base_path: "/a".into() };
+    Program::compile(&scenario, &scope, &[target]).expect("the scenario is valid")
 }
 
 /// The input: the header lines of a 401. Whatever they ask for, it is answered at most once, by one line of credentials.
 pub fn scenario_challenge(input: &[u8]) {
     let login = Auth::Digest { user: Template::literal("a\"b"), password: Template::literal("c") };
     let step = RequestStep { name: "step".into(), auth: Some(login), ..RequestStep::default() };
-    let step = Step::Request(Box::new(step));
-    let scenario =
-        Scenario { name: "s".into(), cookies: false, steps: vec![step.clone(), step], data: Vec::new() };
-    let scope = Scope { targets: vec!["t".into()], ..Scope::default() };
-    let target = Target { is_secure: false, authority: "www.example.test".into(), base_path: "/a".into() };
-    let program = Program::compile(&scenario, &scope, &[target]).expect("the scenario is valid");
+    let program = twice(step, false);
     let mut iteration = Iteration::new(&program, 1 << 10);
     let mut workspace = Workspace::new(1 << 10);
-    let context = Context { unix_ns: 1_763_666_374_000_000_000, values: &Nothing };
+    let context = Context { unix_ns: 1_763_666_374_000_000_000, values: &() };
     let mut out = Vec::new();
     iteration.begin(Key::new(1, 1), 0, 0);
     for step in [0, 1] {
@@ -115,16 +99,11 @@ fn lines(request: &[u8], start: &[u8]) -> usize {
 /// The input: the header lines of a response. Whatever they set, the next request has at most one line of cookies, and no
 /// line that the scenario did not ask for.
 pub fn scenario_cookies(input: &[u8]) {
-    let step =
-        Step::Request(Box::new(RequestStep { name: "step".into(), redirects: 1, ..RequestStep::default() }));
-    let scenario =
-        Scenario { name: "s".into(), cookies: true, steps: vec![step.clone(), step], data: Vec::new() };
-    let scope = Scope { targets: vec!["t".into()], ..Scope::default() };
-    let target = Target { is_secure: false, authority: "www.example.test".into(), base_path: "/a".into() };
-    let program = Program::compile(&scenario, &scope, &[target]).expect("the scenario is valid");
+    let step = RequestStep { name: "step".into(), redirects: 1, ..RequestStep::default() };
+    let program = twice(step, true);
     let mut iteration = Iteration::new(&program, 1 << 10);
     let mut workspace = Workspace::new(1 << 10);
-    let context = Context { unix_ns: 1_763_666_374_000_000_000, values: &Nothing };
+    let context = Context { unix_ns: 1_763_666_374_000_000_000, values: &() };
     let mut out = Vec::new();
     iteration.begin(Key::new(1, 1), 0, 0);
     for status in [200, 302] {

@@ -3,27 +3,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::arena::Variables;
 use crate::draw::{Draws, Key};
-use crate::value::Values;
-
-struct Nothing;
-
-impl Values for Nothing {
-    fn column(&self, _: u16) -> Option<&[u8]> {
-        None
-    }
-    fn secret(&self, _: u16) -> Option<&[u8]> {
-        None
-    }
-    fn setup(&self, _: u16) -> Option<&[u8]> {
-        None
-    }
-    fn file(&self, _: u16) -> Option<&[u8]> {
-        None
-    }
-    fn token(&self, _: u16) -> Option<&[u8]> {
-        None
-    }
-}
 
 fn login(user: &str, password: &str) -> Login {
     let literal = |text: &str| Value::Literal(text.as_bytes().into());
@@ -47,7 +26,7 @@ fn answered(challenge: &Challenge, login: &Login) -> Result<String, Failure> {
     let start = out.len();
     let mut filler = Filler {
         variables: &Variables::new(0, 0),
-        values: &Nothing,
+        values: &(),
         draws: &mut Draws::new(Key::new(0, 0), 0),
         slot: 0,
         user: 0,
