@@ -8,8 +8,12 @@
 //! which keeps the merge total, associative and commutative, with the empty histogram as identity; quantiles never
 //! decrease with the quantile and never leave [least, greatest].
 
+mod occupied;
+
 use crate::layout::{self, BUCKET_COUNT, highest_of, index_of, lowest_of};
 use crate::{IntervalHistogram, MeasureError};
+
+pub use occupied::check_buckets;
 
 /// Counts of any number of intervals.
 #[derive(Clone, PartialEq, Eq)]

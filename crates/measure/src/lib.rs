@@ -25,7 +25,7 @@ mod snapshot;
 mod totals;
 
 pub use counters::{Audit, Counters, StatusCounts};
-pub use histogram::{Bucket, Exact, Histogram};
+pub use histogram::{Bucket, Exact, Histogram, check_buckets};
 pub use interval::IntervalHistogram;
 pub use iterations::{
     CheckCounts, FailReason, GroupSnapshot, GroupTotals, IterationCounters, IterationEnd, WorkloadSnapshot,
@@ -68,7 +68,7 @@ pub enum MeasureError {
     /// The exact figures beside the buckets contradict the buckets.
     #[error("the histogram's {figure} contradicts its buckets")]
     Contradiction {
-        /// The figure: `count`, `sum`, `min` or `max`.
+        /// The figure: `count`, `sum`, `min`, `max` or the `order` of the buckets.
         figure: &'static str,
     },
 }

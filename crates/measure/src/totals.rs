@@ -267,7 +267,8 @@ impl Totals {
         sum
     }
 
-    fn shape(&self) -> Shape {
+    /// How many of each kind they have room for.
+    pub fn shape(&self) -> Shape {
         Shape {
             names: self.names.len(),
             workloads: self.workloads.len(),
@@ -288,7 +289,8 @@ impl Totals {
         at_least(&mut self.checks, shape.checks);
     }
 
-    fn shard_mut(&mut self, node: u32, shard: u32) -> &mut ShardTotals {
+    /// The sums of one shard, which begin empty.
+    pub fn shard_mut(&mut self, node: u32, shard: u32) -> &mut ShardTotals {
         let found = self.shards.binary_search_by_key(&(node, shard), |known| (known.node, known.shard));
         let position = found.unwrap_or_else(|position| {
             self.shards.insert(position, ShardTotals { node, shard, ..ShardTotals::default() });

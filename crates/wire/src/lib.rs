@@ -8,8 +8,12 @@
 
 #![forbid(unsafe_code)]
 
+mod error;
+mod measured;
 mod message;
 
+pub use error::WireError;
+pub use measured::{ByShard, Measured, pack_counters, unpack_counters};
 pub use message::{
     Beat, Delta, Description, Fencing, FileRef, Finished, FromNode, Hello, LogLine, Prepared, Refusal,
     Resume, RunKey, Sha256, Spec, ToNode, Welcome,

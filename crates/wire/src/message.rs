@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 
 use clock::Timestamp;
-use measure::{Counters, Gauges, Names, Totals};
+use measure::{Counters, Gauges, Names};
 use schedule::{Cells, Rate};
+
+use crate::Measured;
 
 /// A digest by SHA-256 (FIPS 180-4).
 pub type Sha256 = [u8; 32];
@@ -195,7 +197,7 @@ pub struct Delta {
     /// Up to where it was measured, in nanoseconds of the results.
     pub until_ns: u64,
     /// What was measured.
-    pub totals: Totals,
+    pub measured: Measured,
     /// How things stood at its end.
     pub gauges: Gauges,
     /// Counts were saved from a life that ended in the middle of this interval: latencies are missing from it.

@@ -1,0 +1,148 @@
+//! Sums in the form in which they travel and are kept: packed, and checked once.
+//!
+//! What it is: [`Totals`] as bytes in which empty buckets, codes and reasons take no room, and their addition to other
+//! sums without unpacking them first. What it is not: a document for others; both ends are the same version of the program.
+//!
+//! Form: a version, then numbers as LEB128 in the order of the fields. A list of counts is the number of those that are not
+//! zero, then for each the distance from the one before and the count; a histogram is such a list, then its exact sum, least
+//! and greatest value unless it is empty.
+//! Invariant: a value of [`Measured`] was checked whole, so that adding it cannot fail half-way; checking takes no memory.
+
+mod read;
+mod write;
+
+use std::sync::Arc;
+
+use measure::{Counters, Shape, Totals};
+
+use crate::WireError;
+use read::{Reader, walk};
+
+/// The version of the form.
+const VERSION: u8 = 1;
+/// Names, workloads, groups and checks, each, and shards at most.
+const LIST_MAX: usize = 16_384;
+
+/// What was measured, packed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Measured {
+    bytes: Arc<[u8]>,
+    shape: Shape,
+}
+
+/// What becomes of the sums by shard when they are added to others.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum ByShard {
+    /// They are left out: a fleet has too many.
+    LeftOut,
+    /// They are those of the engine with this number.
+    OfNode(u32),
+    /// They name their engines themselves.
+    AsTold,
+}
+
+impl Measured {
+    /// Packs sums.
+    pub fn pack(totals: &Totals) -> Self {
+        Self { bytes: write::totals(totals).into(), shape: totals.shape() }
+    }
+
+    /// Takes what [`Measured::bytes`] gave.
+    ///
+    /// # Errors
+    /// The bytes are not the form, or contradict themselves.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WireError> {
+        let shape = walk(&mut Reader::new(bytes), None, ByShard::LeftOut)?;
+        Ok(Self { bytes: bytes.into(), shape })
+    }
+
+    /// The packed form.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many of each kind were counted.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// What happened, without what was measured of it.
+    pub fn counters(&self) -> Counters {
+        self.leading_counters().0
+    }
+
+    /// What happened during the warm-up.
+    pub fn warmup(&self) -> Counters {
+        self.leading_counters().1
+    }
+
+    /// Adds everything to `totals`, which must have room for as much of each kind.
+    ///
+    /// # Errors
+    /// There are more names, workloads, groups or checks than `totals` has; nothing was added then.
+    pub fn add_to(&self, totals: &mut Totals, by_shard: ByShard) -> Result<(), WireError> {
+        let (mine, room) = (self.shape, totals.shape());
+        let fits = mine.names <= room.names
+            && mine.workloads <= room.workloads
+            && mine.groups <= room.groups
+            && mine.checks <= room.checks;
+        if !fits {
+            return Err(WireError::new("measured", "counts more names than the plan has"));
+        }
+        walk(&mut Reader::new(&self.bytes), Some(totals), by_shard)?;
+        Ok(())
+    }
+
+    /// Unpacks. Takes the memory that such sums take, which is much more: check [`Measured::shape`] before, where it is a
+    /// stranger's.
+    ///
+    /// # Panics
+    /// Never: it was checked.
+    pub fn unpack(&self) -> Totals {
+        let mut totals = Totals::new(self.shape);
+        self.add_to(&mut totals, ByShard::AsTold).expect("Invariant: packed sums were checked");
+        totals
+    }
+
+    fn leading_counters(&self) -> (Counters, Counters) {
+        let (mut counters, mut warmup) = (Counters::default(), Counters::default());
+        let mut reader = Reader::new(&self.bytes);
+        let read = reader
+            .version()
+            .and_then(|()| reader.counters(Some(&mut counters)))
+            .and_then(|()| reader.counters(Some(&mut warmup)));
+        read.expect("Invariant: packed sums were checked");
+        (counters, warmup)
+    }
+}
+
+/// They are long; their size and their counts tell them apart.
+impl std::fmt::Debug for Measured {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Measured")
+            .field("bytes", &self.bytes.len())
+            .field("audit", &self.counters().audit())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Packs counters alone.
+pub fn pack_counters(counters: &Counters) -> Vec<u8> {
+    write::counters_alone(counters)
+}
+
+/// Reads what [`pack_counters`] wrote.
+///
+/// # Errors
+/// The bytes are not the form.
+pub fn unpack_counters(bytes: &[u8]) -> Result<Counters, WireError> {
+    let mut reader = Reader::new(bytes);
+    let mut counters = Counters::default();
+    reader.version()?;
+    reader.counters(Some(&mut counters))?;
+    reader.end()?;
+    Ok(counters)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! Tests of packed sums: nothing is lost, addition equals the merge, and no bytes do harm.
+
+use measure::{
+    BUCKET_COUNT, CheckCounts, GroupTotals, Histogram, NameTotals, ShardTotals, StatusCounts, WorkloadTotals,
+};
+use proptest::prelude::*;
+
+use super::*;
+
+fn any_histogram() -> impl Strategy<Value = Histogram> {
+    let value = (0_u32..64, any::<u64>()).prop_map(|(shift, bits)| bits >> shift);
+    let many = prop_oneof![Just(1_u64), 1_u64..300, any::<u32>().prop_map(u64::from)];
+    proptest::collection::vec((value, many), 0..40).prop_map(|samples| {
+        let mut histogram = Histogram::new();
+        samples.into_iter().for_each(|(value, count)| histogram.record_many(value, count));
+        histogram
+    })
+}
+
+/// Counts among which many are zero, and some large.
+fn any_count() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0), 0_u64..300, any::<u64>()]
+}
+
+fn any_status() -> impl Strategy<Value = StatusCounts> {
+    proptest::collection::vec((any::<u16>(), any_count()), 0..9).prop_map(|codes| {
+        let mut status = StatusCounts::default();
+        codes.into_iter().for_each(|(code, count)| status.add(code % 1_200, count));
+        status
+    })
+}
+
+fn any_array<const N: usize>() -> impl Strategy<Value = [u64; N]> {
+    proptest::collection::vec(any_count(), N)
+        .prop_map(|counts| counts.try_into().expect("as many as were asked for"))
+}
+
+fn any_counters() -> impl Strategy<Value = Counters> {
+    (any_array::<12>(), any_array(), any_array(), any_status()).prop_map(
+        |(plain, dropped, errors, status)| {
+            let [scheduled, sent, ok, cut_off, unassigned, rest @ ..] = plain;
+            let [bytes_sent, bytes_received, connects, connects_failed, rest @ ..] = rest;
+            let [tls_resumed, closed_idle, unsolicited] = rest;
+            let (dropped, errors) = (dropped, errors);
+            Counters {
+                scheduled,
+                sent,
+                ok,
+                cut_off,
+                unassigned,
+                dropped,
+                errors,
+                status,
+                bytes_sent,
+                bytes_received,
+                connects,
+                connects_failed,
+                tls_resumed,
+                closed_idle,
+                unsolicited,
+            }
+        },
+    )
+}
+
+fn any_name() -> impl Strategy<Value = NameTotals> {
+    let histograms = (any_histogram(), any_histogram(), any_histogram());
+    (any_array::<3>(), any_array(), any_array(), any_status(), histograms).prop_map(
+        |([sent, ok_count, cut_off], dropped, errors, status, (ok, failed, service))| NameTotals {
+            sent,
+            ok_count,
+            cut_off,
+            dropped,
+            errors,
+            status,
+            ok,
+            failed,
+            service,
+        },
+    )
+}
+
+fn any_iterations() -> impl Strategy<Value = measure::IterationCounters> {
+    (any_array::<5>(), any_array(), any_array()).prop_map(
+        |([scheduled, begun, unassigned, completed, cut_off], dropped, failed)| measure::IterationCounters {
+            scheduled,
+            begun,
+            dropped,
+            unassigned,
+            completed,
+            failed,
+            cut_off,
+        },
+    )
+}
+
+fn any_totals() -> impl Strategy<Value = Totals> {
+    let workload = (any_iterations(), any_iterations(), any_histogram(), any_histogram()).prop_map(
+        |(iterations, warmup, completed, failed)| WorkloadTotals { iterations, warmup, completed, failed },
+    );
+    let group = (any_array(), any_histogram(), any_histogram())
+        .prop_map(|([ok, failed], duration, busy)| GroupTotals { ok, failed, duration, busy });
+    let check = any_array().prop_map(|[passed, failed]| CheckCounts { passed, failed });
+    let shard = (any_array(), any_histogram()).prop_map(|(counts, lag)| {
+        let [scheduled, sent, completed, cpu_ns, core_wait_ns, covered_ns] = counts;
+        ShardTotals {
+            scheduled,
+            sent,
+            completed,
+            cpu_ns,
+            core_wait_ns,
+            covered_ns,
+            lag,
+            ..Default::default()
+        }
+    });
+    let lists = (
+        proptest::collection::vec(any_name(), 2),
+        proptest::collection::vec(workload, 1),
+        proptest::collection::vec(group, 1),
+        proptest::collection::vec(check, 2),
+        proptest::collection::vec(shard, 0..3),
+    );
+    let kinds = proptest::collection::vec(any_histogram(), 5);
+    (any_counters(), any_counters(), kinds, lists).prop_map(|(counters, warmup, kinds, lists)| {
+        let [lag, queue, connect, tls, first_byte] = kinds.try_into().expect("five kinds");
+        let (names, workloads, groups, checks, mut shards) = lists;
+        for (number, shard) in (0..).zip(&mut shards) {
+            (shard.node, shard.shard) = (number / 2, number % 2);
+        }
+        let sums = Totals { counters, warmup, lag, queue, connect, tls, first_byte, ..Totals::default() };
+        Totals { names, workloads, groups, checks, shards, ..sums }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn packing_loses_nothing(totals in any_totals()) {
+        let packed = Measured::pack(&totals);
+        let read = Measured::from_bytes(packed.bytes()).expect("what was packed is well formed");
+        prop_assert_eq!(&read, &packed);
+        prop_assert_eq!(read.unpack(), totals.clone());
+        prop_assert_eq!(read.counters(), totals.counters.clone());
+        prop_assert_eq!(read.warmup(), totals.warmup.clone());
+        prop_assert_eq!(unpack_counters(&pack_counters(&totals.counters)), Ok(totals.counters));
+    }
+
+    #[test]
+    fn adding_packed_sums_equals_merging_them(a in any_totals(), b in any_totals()) {
+        let mut merged = a.clone();
+        merged.merge(&b);
+        let mut added = a;
+        Measured::pack(&b).add_to(&mut added, ByShard::AsTold).expect("the same shape");
+        prop_assert_eq!(added, merged);
+    }
+
+    #[test]
+    fn changed_bytes_are_refused_or_mean_something(
+        totals in any_totals(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>(),
+    ) {
+        let mut bytes = Measured::pack(&totals).bytes().to_vec();
+        let at = at.index(bytes.len());
+        if cut { bytes.truncate(at) } else { bytes[at] = byte }
+        if let Ok(read) = Measured::from_bytes(&bytes) {
+            let shape = read.shape();
+            // What passes can be added and merged like anything else.
+            if shape.names + shape.workloads + shape.groups < 20 {
+                let mut sums = totals.clone();
+                sums.merge(&read.unpack());
+                prop_assert!(sums.counters.scheduled >= totals.counters.scheduled);
+            }
+        }
+        prop_assert!(!cut || Measured::from_bytes(&bytes).is_err());
+    }
+}
+
+#[test]
+fn shards_are_left_out_or_become_those_of_a_node() {
+    let mut totals = Totals::default();
+    totals.shard_mut(0, 1).sent = 7;
+    let packed = Measured::pack(&totals);
+    let mut into = Totals::default();
+    packed.add_to(&mut into, ByShard::LeftOut).expect("the same shape");
+    assert!(into.shards.is_empty());
+    packed.add_to(&mut into, ByShard::OfNode(5)).expect("the same shape");
+    packed.add_to(&mut into, ByShard::OfNode(5)).expect("the same shape");
+    let shard = &into.shards[0];
+    assert_eq!((into.shards.len(), shard.node, shard.shard, shard.sent), (1, 5, 1, 14));
+}
+
+#[test]
+fn more_names_than_there_is_room_for_are_refused_whole() {
+    let mut totals = Totals::new(Shape::requests(2));
+    totals.counters.sent = 1;
+    let mut into = Totals::new(Shape::requests(1));
+    let refused = Measured::pack(&totals).add_to(&mut into, ByShard::LeftOut);
+    assert_eq!(refused.expect_err("one name too many").field, "measured");
+    assert_eq!(into, Totals::new(Shape::requests(1)));
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let valid = Measured::pack(&Totals::default()).bytes().to_vec();
+    assert!(Measured::from_bytes(&valid).is_ok());
+    let mut longer = valid.clone();
+    longer.push(0);
+    let mut other_version = valid.clone();
+    other_version[0] = 2;
+    // Two numbers of 128 bits and more, and a list that claims more than there is.
+    let too_large = [vec![VERSION], vec![0xff; 19]].concat();
+    let endless = [vec![VERSION], vec![0; 12], vec![0xff, 0xff, 0xff, 0x7f]].concat();
+    for (bytes, problem) in [
+        (Vec::new(), "is not of the version"),
+        (vec![VERSION], "ends too early"),
+        (valid[..valid.len() - 1].to_vec(), "ends too early"),
+        (longer, "goes on behind its end"),
+        (other_version, "is not of the version"),
+        (too_large, "too large"),
+        (endless, "too long"),
+    ] {
+        let refused = Measured::from_bytes(&bytes).expect_err(problem);
+        assert!(refused.problem.contains(problem), "{refused}");
+    }
+    assert!(BUCKET_COUNT < u16::MAX.into());
+}
