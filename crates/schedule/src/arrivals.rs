@@ -65,6 +65,72 @@ impl Arrivals {
         Self { cursor: Cursor::new(profile), source, head: None }
     }
 
+    /// The arrivals of `cells` that are due at `from_ns` or later, for an owner who gets them at that instant: those due
+    /// before are somebody else's. Costs no more than `new`, wherever the instant lies, and with Poisson arrivals as
+    /// many steps as the cells have arrivals in one block.
+    pub fn from_instant(profile: Arc<Profile>, process: Process, cells: &Cells, from_ns: u64) -> Self {
+        let source = match process {
+            Process::Deterministic => Source::Slots(Slots::new(cells.sorted())),
+            Process::Poisson { seed } => {
+                let block = Poisson::block_of(profile.quanta_before(from_ns));
+                Source::Poisson(Box::new(Poisson::starting_in(block, seed, cells.sorted())))
+            }
+        };
+        let mut arrivals = Self { cursor: Cursor::new(profile), source, head: None };
+        arrivals.pass_over(from_ns);
+        arrivals
+    }
+
+    /// The same plan's arrivals for another owner, as [`from_instant`](Self::from_instant) does it, within the same limit,
+    /// which is not searched for again.
+    #[must_use]
+    pub fn of_owner(&self, cells: &Cells, from_ns: u64) -> Self {
+        let profile = Arc::clone(&self.cursor.profile);
+        match &self.source {
+            Source::Slots(slots) => {
+                let mut other = Self::from_instant(profile, Process::Deterministic, cells, from_ns);
+                if let Source::Slots(others) = &mut other.source {
+                    others.set_limit(slots.limit());
+                }
+                other
+            }
+            Source::Poisson(poisson) => {
+                let process = Process::Poisson { seed: poisson.seed() };
+                let mut other = Self::from_instant(profile, process, cells, from_ns);
+                if let Source::Poisson(others) = &mut other.source {
+                    others.take_limit_of(poisson);
+                }
+                other.head = None;
+                other
+            }
+        }
+    }
+
+    /// From when on nothing of the whole plan is due because of its limit; `None` where the profile ends it.
+    pub fn limit_ns(&self) -> Option<u64> {
+        let last = match &self.source {
+            Source::Slots(slots) => match slots.limit() {
+                0 => return Some(0),
+                limit => self.cursor.profile.due_ns(limit - 1),
+            },
+            Source::Poisson(poisson) => match poisson.limit_quanta()? {
+                None => return Some(0),
+                Some(quanta) => self.cursor.profile.due_of(quanta),
+            },
+        };
+        last.map(|due_ns| due_ns.saturating_add(1))
+    }
+
+    /// Leaves out what is due before `from_ns`.
+    fn pass_over(&mut self, from_ns: u64) {
+        if let Source::Slots(slots) = &mut self.source {
+            return slots.pass_over(self.cursor.profile.arrivals_before(from_ns));
+        }
+        while self.peek_due_ns().is_some_and(|due_ns| due_ns < from_ns) {
+            self.next();
+        }
+    }
+
     /// Ends the plan after its first `count` arrivals, over all owners together.
     ///
     /// Exact for both processes. For Poisson arrivals it has to count those of all cells: a few nanoseconds for

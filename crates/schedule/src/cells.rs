@@ -64,6 +64,60 @@ impl Cells {
         Ok(parts.into_iter().map(|part| Self { sorted: part.into() }).collect())
     }
 
+    /// Splits the set by weight among owners who hold cells already, and moves as few cells as that takes: whoever holds
+    /// more than it shall gives the rest up, evenly spread, and whoever holds fewer gets the difference. What an owner
+    /// holds beside the set, it loses.
+    ///
+    /// `held` are disjoint, one for each weight. The parts' sizes are those of [`deal`](Self::deal); over prefixes they
+    /// are as even as what was kept is.
+    ///
+    /// # Panics
+    /// When there are not as many weights as owners.
+    pub fn deal_again(&self, held: &[Self], weights: &[u64]) -> Result<Vec<Self>, ScheduleError> {
+        assert_eq!(held.len(), weights.len(), "each owner has a weight");
+        if weights.iter().all(|&weight| weight == 0) {
+            return Err(ScheduleError::NoWeight { owner_count: weights.len() });
+        }
+        let quotas = interleave::quotas(self.count(), weights);
+        let keep = |(held, &quota): (&Self, &u32)| {
+            let kept = held.intersection(self);
+            let excess = kept.count().saturating_sub(quota);
+            if excess == 0 {
+                return Ok(kept);
+            }
+            Ok(kept.deal(&[u64::from(quota), u64::from(excess)])?.swap_remove(0))
+        };
+        let kept = held.iter().zip(&quotas).map(keep).collect::<Result<Vec<_>, ScheduleError>>()?;
+        let missing: Vec<u64> =
+            kept.iter().zip(&quotas).map(|(kept, quota)| u64::from(quota - kept.count())).collect();
+        if missing.iter().all(|&missing| missing == 0) {
+            return Ok(kept);
+        }
+        let free = kept.iter().fold(self.clone(), |free, kept| free.difference(kept));
+        let more = free.deal(&missing)?;
+        Ok(kept.iter().zip(&more).map(|(kept, more)| kept.union(more)).collect())
+    }
+
+    /// The cells that are in this set, in the other, or in both.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        self.iter().chain(other.iter()).collect()
+    }
+
+    /// The cells that are in both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let in_both = self.iter().filter(|&cell| other.contains(cell));
+        Self { sorted: in_both.collect() }
+    }
+
+    /// The cells that are in this set and not in the other.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        let in_one = self.iter().filter(|&cell| !other.contains(cell));
+        Self { sorted: in_one.collect() }
+    }
+
     /// How many cells the set holds.
     #[expect(clippy::cast_possible_truncation, reason = "at most CELL_COUNT cells")]
     pub fn count(&self) -> u32 {

@@ -84,7 +84,19 @@ pub(crate) struct Poisson {
 
 impl Poisson {
     pub(crate) fn new(seed: u64, cells: Arc<[u16]>) -> Self {
-        let (current, coming) = (Block::new(0, cells.len()), Block::new(1, cells.len()));
+        Self::starting_in(0, seed, cells)
+    }
+
+    /// The block in which operational time reaches `quanta`, or an earlier one.
+    pub(crate) fn block_of(quanta: u128) -> u64 {
+        // What a rest holds back has the quanta of its beginning.
+        u64::try_from(quanta.saturating_sub(1) / QUANTA_PER_BLOCK)
+            .expect("Invariant: a profile holds at most ARRIVALS_MAX slots")
+    }
+
+    /// The arrivals from the beginning of a block on.
+    pub(crate) fn starting_in(block: u64, seed: u64, cells: Arc<[u16]>) -> Self {
+        let (current, coming) = (Block::new(block, cells.len()), Block::new(block + 1, cells.len()));
         let mut poisson =
             Self { seed, cells, current, coming, cells_per_arrival: 0, owed_cells: 0, limit: None };
         if !poisson.cells.is_empty() {
@@ -110,6 +122,22 @@ impl Poisson {
         if let Some(limit) = &mut self.limit {
             limit.search(self.seed, total_quanta);
         }
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Has the limit of another owner of the same plan.
+    pub(crate) fn take_limit_of(&mut self, other: &Self) {
+        self.limit.clone_from(&other.limit);
+    }
+
+    /// Operational time at the last arrival within the limit, or nothing where the limit allows none; `None` without a
+    /// limit that was reached.
+    #[expect(clippy::option_option, reason = "a limit of nothing is no limit that was not found")]
+    pub(crate) fn limit_quanta(&self) -> Option<Option<u128>> {
+        self.limit.as_ref()?.last().map(|last| last.map(Place::quanta))
     }
 
     /// The next arrival's slot and operational time; `None` without cells or at the limit.

@@ -97,9 +97,7 @@ impl Profile {
         let Some(last_ns) = at_ns.min(self.duration_ns()).checked_sub(1) else {
             return 0;
         };
-        let segment = self.segment_at(last_ns);
-        let quanta = segment.quanta_before + segment.quanta_at(last_ns - segment.start_ns);
-        let slot = whole_slots(quanta);
+        let slot = whole_slots(self.quanta_before(at_ns));
         // Every slot below this one was passed; this one was just reached, or waits for a rest to end.
         let reached = self.due_ns(slot).is_some_and(|due_ns| due_ns <= last_ns);
         slot + u64::from(reached)
@@ -137,6 +135,13 @@ impl Profile {
         }
         changed.push(Phase { duration_ns: duration_ns - at_ns, from: rate, to: rate })?;
         Ok(changed)
+    }
+
+    /// The integral just before `at_ns`, rounded down: whatever it has not reached is due then or later.
+    pub(crate) fn quanta_before(&self, at_ns: u64) -> u128 {
+        let Some(last_ns) = at_ns.min(self.duration_ns()).checked_sub(1) else { return 0 };
+        let segment = self.segment_at(last_ns);
+        segment.quanta_before + segment.quanta_at(last_ns - segment.start_ns)
     }
 
     /// The integral over the whole profile.

@@ -28,6 +28,20 @@ impl Slots {
         self.limit = count;
     }
 
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Goes to the first slot that is not below `slot`.
+    pub(crate) fn pass_over(&mut self, slot: u64) {
+        let width = u64::from(CELL_COUNT);
+        (self.cycle_start, self.index) =
+            (slot / width * width, self.cells.partition_point(|&cell| u64::from(cell) < slot % width));
+        if self.index == self.cells.len() {
+            (self.cycle_start, self.index) = (self.cycle_start + width, 0);
+        }
+    }
+
     /// The next slot; `None` without cells or at the limit.
     #[inline]
     pub(crate) fn current(&self) -> Option<u64> {

@@ -1,5 +1,7 @@
 //! Arrivals: any split is the plan, limits are exact, and a changed rate moves only what is left.
 
+mod hand_over;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -94,3 +94,38 @@ fn refuses_what_is_no_split() {
 fn refuses_what_is_no_cell() {
     let _: Cells = [u16::MAX].into_iter().collect();
 }
+
+proptest! {
+    #![proptest_config(cases(48))]
+
+    #[test]
+    fn dealing_again_moves_no_more_than_it_must(
+        before in prop::collection::vec(0_u64..9, 1..7),
+        after in prop::collection::vec(0_u64..9, 1..7),
+        (index, of) in (1_u32..=4).prop_flat_map(|of| (1..=of, Just(of))),
+    ) {
+        prop_assume!(before.iter().any(|&weight| weight > 0) && after.iter().any(|&weight| weight > 0));
+        let mut held = Cells::all().deal(&before).unwrap();
+        held.resize(after.len().max(held.len()), Cells::none());
+        let mut weights = after;
+        weights.resize(held.len(), 0);
+        let whole = Cells::share(index, of).unwrap();
+        let parts = whole.deal_again(&held, &weights).unwrap();
+        assert_partition(&whole, &parts);
+        let sizes = |parts: &[Cells]| parts.iter().map(Cells::count).collect::<Vec<_>>();
+        prop_assert_eq!(sizes(&parts), sizes(&whole.deal(&weights).unwrap()));
+        for (part, held) in parts.iter().zip(&held) {
+            let (had, kept) = (held.intersection(&whole).count(), held.intersection(part).count());
+            prop_assert_eq!(kept, had.min(part.count()), "whoever has enough gets nothing else");
+        }
+    }
+}
+
+#[test]
+fn sets_are_sets() {
+    let of = |cells: &[u16]| cells.iter().copied().collect::<Cells>();
+    let (one, other) = (of(&[1, 4, 9]), of(&[4, 5]));
+    assert_eq!(one.union(&other), of(&[1, 4, 5, 9]));
+    assert_eq!(one.intersection(&other), of(&[4]));
+    assert_eq!(one.difference(&other), of(&[1, 9]));
+}

@@ -47,6 +47,12 @@ impl Limit {
         }
     }
 
+    /// The last arrival within the limit, or nothing where it allows none; `None` while it is not found.
+    #[expect(clippy::option_option, reason = "a limit of nothing is no limit that was not found")]
+    pub(super) fn last(&self) -> Option<Option<Place>> {
+        if self.count == 0 { Some(None) } else { self.last.map(Some) }
+    }
+
     #[inline]
     pub(super) fn excludes(&self, place: Place) -> bool {
         self.count == 0 || self.last.is_some_and(|last| place > last)
