@@ -1,129 +1,26 @@
 //! `engine check`: a plan file, read and explained.
 //!
-//! What it is: the [`World`] of this process for plan files, and a page for people: each workload with its schedule drawn,
-//! totals, how long it takes, what it needs. What it is not: a run; nothing is connected to.
+//! What it is: a page for people: each workload with its schedule drawn, totals, how long it takes, what it needs. What it
+//! is not: a run; nothing is connected to.
 //!
-//! Invariant: no value of a secret stands on the page; files are looked for from the plan's folder.
+//! Invariant: no value of a secret stands on the page.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Read};
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
 
-use plan::document::{Iterations, Overrides, PlanFile, Workload, WorkloadLoad, World};
-use plan::{Connections, PlanError, Rate, duration_text, named, rate_text};
+use plan::document::{Iterations, PlanFile, Workload, WorkloadLoad};
+use plan::{Connections, Rate, duration_text, rate_text};
 use report::{Style, sanitized};
 use scenario::Step;
 use schedule::Process;
-use verdict::{ExitCode, Threshold};
 
-use crate::args::{self, Refusal, Surroundings as _};
+use crate::args;
 use crate::cores::divide;
 use crate::host::Facts;
 use crate::host::figures::{bytes, count, counted};
 
 /// Columns of a drawn schedule.
 const COLUMNS: u64 = 60;
-/// Largest plan and largest file that a plan has read as a whole.
-const FILE_BYTES_MAX: u64 = 64 << 20;
-
-/// This process, as a plan file in `folder` sees it.
-#[derive(Clone, Debug)]
-pub struct Here {
-    folder: PathBuf,
-}
-
-impl Here {
-    /// For the plan at `file`; standard input has the current folder.
-    pub fn of(file: &Path) -> Self {
-        let folder = file.parent().filter(|_| file != Path::new("-"));
-        Self { folder: folder.unwrap_or(Path::new("")).to_owned() }
-    }
-}
-
-/// The contents of a file that is one, and no larger than a plan's file may be.
-fn contents(path: &Path) -> Result<Vec<u8>, String> {
-    whole(regular(path)?)
-}
-
-/// All that there is to read, up to a bound.
-fn whole(source: impl Read) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    source.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| args::reason(&error))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err("it has more than 64 MiB".into());
-    }
-    Ok(bytes)
-}
-
-/// Opens a file; what is none, such as a pipe, could keep the program waiting.
-fn regular(path: &Path) -> Result<File, String> {
-    let metadata = fs::metadata(path).map_err(|error| args::reason(&error))?;
-    if metadata.is_dir() {
-        return Err("it is a directory".into());
-    }
-    if !metadata.is_file() {
-        return Err("it is no regular file".into());
-    }
-    File::open(path).map_err(|error| args::reason(&error))
-}
-
-impl World for Here {
-    fn variable(&self, name: &str) -> Result<Option<String>, String> {
-        args::Process
-            .variable(name)
-            .map(|value| value.into_string().map_err(|_| "is not UTF-8".into()))
-            .transpose()
-    }
-
-    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        contents(&self.folder.join(path))
-    }
-
-    fn look(&self, path: &str) -> Result<(), String> {
-        regular(&self.folder.join(path)).map(|_| ())
-    }
-
-    fn check_threshold(&self, text: &str) -> Result<(), PlanError> {
-        Threshold::parse(text).map(|_| ())
-    }
-}
-
-/// Reads the plan at `file`, or from standard input (`-`), and puts what was given beside it in its place; with what was
-/// replaced, in words.
-pub fn read(file: &Path, overrides: &Overrides) -> Result<(PlanFile, Vec<String>), Refusal> {
-    let wrong = |message: String, exit_code| Refusal { message, exit_code };
-    let bytes = if file == Path::new("-") { whole(io::stdin().lock()) } else { contents(file) };
-    let bytes = bytes.map_err(|reason| {
-        let shown = named(&file.to_string_lossy());
-        let shown = if file == Path::new("-") { "standard input".into() } else { shown };
-        wrong(
-            format!("cannot read {shown}: {reason} → the path of a plan (openloop.plan/1)"),
-            ExitCode::Usage,
-        )
-    })?;
-    let lasting = |lasting_ns| {
-        PlanFile::parse_lasting(&name_of(file), &bytes, &Here::of(file), lasting_ns).map_err(|error| {
-            let code = if error.is_refusal() { ExitCode::Refused } else { ExitCode::Usage };
-            wrong(error.to_string(), code)
-        })
-    };
-    let written = lasting(None)?;
-    let mut plan = match overrides.draft.duration_ns.filter(|ns| *ns > 0) {
-        None => written.clone(),
-        Some(ns) => lasting(Some(ns))?,
-    };
-    let replaced = plan.override_with(&written, overrides)?;
-    Ok((plan, replaced))
-}
-
-/// How messages call the plan at `file`.
-pub(crate) fn name_of(file: &Path) -> Cow<'_, str> {
-    if file == Path::new("-") { "standard input".into() } else { file.to_string_lossy() }
-}
-
 /// Explains a plan file with what was given in place of parts of it.
 pub fn explain(run: &args::Run, from: &args::FromFile, style: Style) -> String {
     let facts = Facts::gather();
@@ -317,6 +214,10 @@ fn turns(load: &WorkloadLoad) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use command::Here;
+
     use super::*;
 
     /// What is drawn of the workloads of a plan.

@@ -19,14 +19,15 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("report", &["verdict", "measure", "plan"]),
     ("target", &["clock", "measure", "http1"]),
     ("wire", &["clock", "plan", "schedule", "measure"]),
+    ("command", &["clock", "plan", "verdict"]),
     (
         "engine",
         &[
             "clock", "schedule", "measure", "http1", "tls", "uring", "plan", "scenario", "verdict", "report",
-            "target", "mapping", "feeder", "wire",
+            "target", "mapping", "feeder", "wire", "command",
         ],
     ),
-    ("coordinator", &["clock", "schedule", "measure", "plan", "verdict", "report", "wire"]),
+    ("coordinator", &["clock", "schedule", "measure", "plan", "verdict", "report", "wire", "command"]),
     ("executor-blazemeter", &["clock", "plan", "measure", "verdict", "report"]),
     ("xtask", &[]),
     // An own protocol, as a user of the library writes one.

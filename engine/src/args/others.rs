@@ -7,11 +7,10 @@ use plan::{Cores, Place, PlanError, parse_count};
 use target::text::{parse_delay, parse_fraction, parse_header, parse_listen, parse_stall};
 use verdict::Threshold;
 
-use super::flags::{DebugFlags, DoctorFlags, Flags, MergeFlags, TargetFlags};
-use super::{
-    Color, Command, Debug, Refusal, Sink, Surroundings, Which, color, environment_color, file, plan_file,
-    run, sink,
-};
+use command::{Flags, color, environment_color, file, sink};
+
+use super::flags::{DebugFlags, DoctorFlags, MergeFlags, TargetFlags};
+use super::{Color, Command, Debug, Refusal, Run, Sink, Surroundings, Which};
 
 /// The built-in target, run alone.
 #[derive(Clone, Debug)]
@@ -38,9 +37,9 @@ pub struct Merge {
 }
 
 pub(super) fn debug(flags: DebugFlags, surroundings: &dyn Surroundings) -> Result<Command, Refusal> {
-    let of_run = Flags { i_own: flags.i_own, ..Flags::default() };
-    let run = plan_file::from_file(of_run, &flags.file, surroundings)?;
-    let Some(from) = &run.file else { return Err(run::no_load()) };
+    let of_run = Flags::vouching_for(flags.i_own);
+    let run = Run::from(command::from_file(of_run, &flags.file, surroundings)?);
+    let Some(from) = &run.file else { return Err(command::no_load()) };
     let find = |flag: &str, name: &str, names: Vec<&str>| {
         names.iter().position(|known| *known == name).ok_or_else(|| {
             let what = format!("{flag}: there is none of the name {} in the plan", plan::quoted(name));
@@ -60,9 +59,8 @@ pub(super) fn debug(flags: DebugFlags, surroundings: &dyn Surroundings) -> Resul
 /// Says which flag an error of the target's parsers is about.
 fn at<T>(flag: &str, result: Result<T, target::ParseError>) -> Result<T, Refusal> {
     result.map_err(|error| {
-        let mut refusal = Refusal::from(error);
-        refusal.message = format!("{flag}: {}", refusal.message);
-        refusal
+        let target::ParseError { setting, text, problem, fix } = error;
+        Refusal::usage(&format!("{flag}: {setting} {}: {problem}", plan::quoted(&text)), &fix)
     })
 }
 

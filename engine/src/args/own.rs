@@ -7,9 +7,10 @@ use std::ffi::OsString;
 use clap::{Arg, CommandFactory as _, FromArgMatches as _};
 use plan::{Place, PlanError, Scheme, Url};
 
-use super::flags::{AFTER_HELP, CommandLine, Flags, SubCommand};
-use super::run::{self, Asked};
-use super::{Command, Refusal, Run, Surroundings, check_single_dashes, others, refusal};
+use command::{Asked, Flags, check_single_dashes};
+
+use super::flags::{AFTER_HELP, CommandLine, SubCommand};
+use super::{Command, Refusal, Run, Surroundings, from_clap, others};
 use crate::protocol::{About, Given, Spoken};
 
 /// Flags that are about HTTP, and about plan files, which describe it.
@@ -60,11 +61,11 @@ fn read(
                 clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => {
                     Ok(Command::Print(error.render().to_string()))
                 }
-                _ => Err(refusal::from_clap(&error)),
+                _ => Err(from_clap(&error)),
             };
         }
     };
-    let line = CommandLine::from_arg_matches(&matches).map_err(|error| refusal::from_clap(&error))?;
+    let line = CommandLine::from_arg_matches(&matches).map_err(|error| from_clap(&error))?;
     match line.command {
         Some(SubCommand::Merge(flags)) => others::merge(flags, surroundings),
         Some(SubCommand::Schema(flags)) => Ok(Command::Schema(flags.name)),
@@ -148,7 +149,7 @@ fn build(
     spoken: Spoken,
 ) -> Result<Run, Refusal> {
     let schemes: Vec<Scheme> = about.schemes.iter().copied().map(Scheme::Own).collect();
-    let Asked { overrides, outputs, thresholds } = run::read(&mut flags, surroundings, &schemes)?;
+    let Asked { overrides, outputs, thresholds } = command::read(&mut flags, surroundings, &schemes)?;
     if let Some(place) = OF_HTTP.iter().find_map(|flag| overrides.place_given(flag)) {
         let what = format!("it is about HTTP, and this program speaks {}", about.protocol());
         return Err(PlanError::new(what, "leave it out").at(place).into());

@@ -1,6 +1,8 @@
 //! Right and wrong command lines, one row each.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 
 use plan::{Body, CatchUp, Cores, IoChoice, Load, Pacing, Rate};
 use verdict::ExitCode;

@@ -13,9 +13,9 @@ pub use alone::prepare_alone;
 pub use tokens::token_sources;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
+use command::Paths;
 use feeder::{Feeder, Format, Policy, Rows, seed_for};
 use mapping::Mapping;
 use measure::{Named, Names, OTHER};
@@ -46,8 +46,8 @@ const MOST_ITERATIONS: u32 = 1_000_000;
 pub struct FileRun<'a> {
     /// The file.
     pub file: &'a PlanFile,
-    /// The folder from which its paths start.
-    pub folder: &'a Path,
+    /// Where its paths lead.
+    pub folder: &'a Paths,
     /// What holds for the run as a whole.
     pub plan: &'a Plan,
     /// For each target, the ways to it.

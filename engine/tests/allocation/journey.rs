@@ -136,7 +136,7 @@ scenarios:
     };
     let run = FileRun {
         file: &file,
-        folder: folder.0.path(),
+        folder: &command::Paths::within(folder.0.path()),
         plan: &draft.into_plan().expect("a plan"),
         ways: &[vec![Route::from(target.address)]],
         caps: &[CONNECTIONS],

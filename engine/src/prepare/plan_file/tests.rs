@@ -64,7 +64,7 @@ fn load(folder: &Folder, file: &PlanFile, shards: usize, of: u32) -> Load {
         let ways = [vec![Route::from(std::net::SocketAddr::from(([127, 0, 0, 1], 1)))]];
         let run = FileRun {
             file,
-            folder: folder.0.path(),
+            folder: &Paths::within(folder.0.path()),
             plan: &plan,
             ways: &ways,
             caps: &[64],
@@ -111,7 +111,7 @@ fn whatever_the_shards_and_shares_the_load_is_the_plans() {
     // Every row of a slot is another one.
     let run = FileRun {
         file: &file,
-        folder: folder.0.path(),
+        folder: &Paths::within(folder.0.path()),
         plan: &Draft { rate: Some(Rate::per_second(1)), ..Draft::default() }.into_plan().expect("a plan"),
         ways: &[],
         caps: &[],

@@ -7,30 +7,25 @@ use std::path::Path;
 
 use clock::NANOS_PER_SECOND;
 use plan::document::{Overrides, PlanFile, PlanThreshold};
-use plan::{Draft, PlanError, Tag};
-use verdict::{Scope, Terms, Threshold};
+use plan::{Draft, PlanError, Tag, named};
+use verdict::{ExitCode, Scope, Terms, Threshold};
 
-use super::flags::Flags;
-use super::run::{Asked, HTTP, read};
-use super::{FromFile, Refusal, Run, Surroundings};
+use crate::run::{Asked, HTTP, read};
+use crate::{Flags, FromFile, Here, Paths, Refusal, Run, Surroundings, name_of};
 
 /// Whether the argument of `engine run` names a plan file and no URL.
-pub(super) fn is_plan_file(text: &str) -> bool {
+pub fn is_plan_file(text: &str) -> bool {
     let has = |end: &str| text.len() > end.len() && text.to_ascii_lowercase().ends_with(end);
     text == "-" || (!text.contains("://") && [".yaml", ".yml", ".json"].into_iter().any(has))
 }
 
 /// Reads a run from a plan file.
-pub(super) fn from_file(
-    mut flags: Flags,
-    path: &Path,
-    surroundings: &dyn Surroundings,
-) -> Result<Run, Refusal> {
+pub fn from_file(mut flags: Flags, path: &Path, surroundings: &dyn Surroundings) -> Result<Run, Refusal> {
     flags.positional_url = None;
     let Asked { overrides, outputs, mut thresholds } = read(&mut flags, surroundings, HTTP)?;
     let is_part = overrides.workload.is_some();
     refuse_beside_a_file(&overrides)?;
-    let (file, mut replaced) = crate::check::read(path, &overrides)?;
+    let (file, mut replaced) = plan_of(path, &overrides, surroundings)?;
     for threshold in &file.thresholds {
         thresholds.push(of_file(threshold)?);
     }
@@ -45,10 +40,43 @@ pub(super) fn from_file(
         plan.connections = first.connections.clone();
         plan.tls = first.tls.clone();
     }
-    let folder = path.parent().filter(|_| path != Path::new("-")).unwrap_or(Path::new("")).to_owned();
-    let name = crate::check::name_of(path).into_owned();
+    let folder = Paths::of(path, surroundings.placed());
+    let name = name_of(path).into_owned();
     let file = Some(Box::new(FromFile { file, name, folder, replaced, is_part }));
-    Ok(Run { plan, sizing: None, file, spoken: None, thresholds, outputs })
+    Ok(Run { plan, sizing: None, file, thresholds, outputs })
+}
+
+/// Reads the plan at `file`, or from standard input (`-`), and puts what was given beside it in its place; with what was
+/// replaced, in words.
+fn plan_of(
+    file: &Path,
+    overrides: &Overrides,
+    surroundings: &dyn Surroundings,
+) -> Result<(PlanFile, Vec<String>), Refusal> {
+    let wrong = |message: String, exit_code| Refusal { message, exit_code };
+    let bytes = if file == Path::new("-") { surroundings.piped() } else { surroundings.contents(file) };
+    let bytes = bytes.map_err(|reason| {
+        let shown = named(&file.to_string_lossy());
+        let shown = if file == Path::new("-") { "standard input".into() } else { shown };
+        wrong(
+            format!("cannot read {shown}: {reason} → the path of a plan (openloop.plan/1)"),
+            ExitCode::Usage,
+        )
+    })?;
+    let here = Here::around(file, surroundings);
+    let lasting = |lasting_ns| {
+        PlanFile::parse_lasting(&name_of(file), &bytes, &here, lasting_ns).map_err(|error| {
+            let code = if error.is_refusal() { ExitCode::Refused } else { ExitCode::Usage };
+            wrong(error.to_string(), code)
+        })
+    };
+    let written = lasting(None)?;
+    let mut plan = match overrides.draft.duration_ns.filter(|ns| *ns > 0) {
+        None => written.clone(),
+        Some(ns) => lasting(Some(ns))?,
+    };
+    let replaced = plan.override_with(&written, overrides)?;
+    Ok((plan, replaced))
 }
 
 /// A threshold of the file, as `verdict` knows it.

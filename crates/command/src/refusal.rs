@@ -1,14 +1,11 @@
 //! How a wrong command line is answered: one line that says where, what and how to fix it.
 //!
-//! What it is: the error of this module's parent, and the translation of clap's errors and of other tools' words into
-//! it. Invariant: nothing that a user wrote is repeated except through [`plan::quoted`], which withholds secrets.
+//! What it is: the error of this crate, and the translation of clap's errors and of other tools' words into it.
+//! Invariant: nothing that a user wrote is repeated except through [`plan::quoted`], which withholds secrets.
 
-use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use plan::{PlanError, quoted};
 use verdict::ExitCode;
-
-use super::flags::CommandLine;
 
 /// Why the program does not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,16 +24,9 @@ impl From<PlanError> for Refusal {
     }
 }
 
-impl From<target::ParseError> for Refusal {
-    fn from(error: target::ParseError) -> Self {
-        let target::ParseError { setting, text, problem, fix } = error;
-        Self::usage(&format!("{setting} {}: {problem}", quoted(&text)), &fix)
-    }
-}
-
 impl Refusal {
-    /// A usage error.
-    pub(super) fn usage(what: &str, fix: &str) -> Self {
+    /// A usage error: what is wrong and where, and how to fix it.
+    pub fn usage(what: &str, fix: &str) -> Self {
         Self { message: format!("{what} → {fix}"), exit_code: ExitCode::Usage }
     }
 }
@@ -101,12 +91,12 @@ const OTHER_TOOLS: &[(&str, &str)] = &[
 ];
 
 /// Ours for another tool's word.
-pub(super) fn other_tools_word(flag: &str) -> Option<&'static str> {
+fn other_tools_word(flag: &str) -> Option<&'static str> {
     OTHER_TOOLS.iter().find(|(word, _)| *word == flag).map(|&(_, ours)| ours)
 }
 
-/// One line for what clap found wrong.
-pub(super) fn from_clap(error: &clap::Error) -> Refusal {
+/// One line for what clap found wrong with the arguments of `program`, which `definition` describes.
+pub fn from_clap(error: &clap::Error, definition: &clap::Command, program: &str) -> Refusal {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         Some(ContextValue::Strings(texts)) => texts.first().cloned(),
@@ -117,7 +107,8 @@ pub(super) fn from_clap(error: &clap::Error) -> Refusal {
         ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
             let unknown =
                 if argument.is_empty() { context(ContextKind::InvalidSubcommand) } else { Some(argument) };
-            unknown_argument(&unknown.unwrap_or_default(), context(ContextKind::SuggestedArg).as_deref())
+            let suggestion = context(ContextKind::SuggestedArg);
+            unknown_argument(&unknown.unwrap_or_default(), suggestion.as_deref(), definition, program)
         }
         ErrorKind::InvalidValue
             if context(ContextKind::InvalidValue).is_none_or(|value| value.is_empty()) =>
@@ -141,18 +132,18 @@ pub(super) fn from_clap(error: &clap::Error) -> Refusal {
             } else {
                 Refusal::usage(
                     &format!("{flag}: flags of a run do not go together with a command"),
-                    "write the command first, then its own flags (engine COMMAND --help)",
+                    &format!("write the command first, then its own flags ({program} COMMAND --help)"),
                 )
             }
         }
         ErrorKind::MissingRequiredArgument => {
-            Refusal::usage(&format!("{argument}: it is missing"), "see engine COMMAND --help")
+            Refusal::usage(&format!("{argument}: it is missing"), &format!("see {program} COMMAND --help"))
         }
         ErrorKind::InvalidUtf8 => Refusal::usage(
             "an argument is not UTF-8 text (not shown)",
             "UTF-8; binary bodies go into --body-file",
         ),
-        _ => Refusal::usage("the command line cannot be read", "engine --help"),
+        _ => Refusal::usage("the command line cannot be read", &format!("{program} --help")),
     }
 }
 
@@ -163,7 +154,12 @@ fn too_many_arguments() -> Refusal {
     )
 }
 
-fn unknown_argument(argument: &str, suggestion: Option<&str>) -> Refusal {
+fn unknown_argument(
+    argument: &str,
+    suggestion: Option<&str>,
+    definition: &clap::Command,
+    program: &str,
+) -> Refusal {
     let flag = argument.split('=').next().unwrap_or_default();
     if !flag.starts_with('-') {
         return too_many_arguments();
@@ -175,30 +171,54 @@ fn unknown_argument(argument: &str, suggestion: Option<&str>) -> Refusal {
     if flag[1..].starts_with(|first: char| first.is_ascii_digit()) {
         return Refusal::usage(&what, "a value that begins with - is written --flag=VALUE");
     }
-    let swapped = swapped_letters(flag);
+    let swapped = swapped_letters(flag, definition);
     if swapped.as_deref() == Some(flag) {
         // It was given to a command, which has flags of its own.
         return Refusal::usage(
             &format!("{flag}: a flag of a run, not of this command"),
-            "engine COMMAND --help shows the flags that a command takes",
+            &format!("{program} COMMAND --help shows the flags that a command takes"),
         );
     }
     match suggestion.or(swapped.as_deref()) {
         Some(ours) => Refusal::usage(&what, &format!("did you mean {ours}?")),
-        None => Refusal::usage(&what, "see engine --help"),
+        None => Refusal::usage(&what, &format!("see {program} --help")),
     }
 }
 
 /// The flag with the same letters in another order, which clap's measure of likeness misses in short words.
-fn swapped_letters(flag: &str) -> Option<String> {
+fn swapped_letters(flag: &str, definition: &clap::Command) -> Option<String> {
     let sorted = |text: &str| {
         let mut letters: Vec<char> = text.chars().collect();
         letters.sort_unstable();
         letters
     };
     let letters = sorted(flag.strip_prefix("--")?);
-    let definition = CommandLine::command();
     let name =
         definition.get_arguments().filter_map(clap::Arg::get_long).find(|name| sorted(name) == letters)?;
     Some(format!("--{name}"))
+}
+
+/// Refuses long flags with one dash, as some tools have them: clap would read `-rate=5` as `-r ate=5`.
+pub fn check_single_dashes(arguments: &[std::ffi::OsString], command: &clap::Command) -> Result<(), Refusal> {
+    for argument in arguments.iter().skip(1).filter_map(|argument| argument.to_str()) {
+        if argument == "--" {
+            break;
+        }
+        let Some(name) = argument.strip_prefix('-').filter(|name| name.len() > 1 && !name.starts_with('-'))
+        else {
+            continue;
+        };
+        let name = name.split('=').next().unwrap_or(name);
+        let long = format!("--{name}");
+        let known = command
+            .get_arguments()
+            .any(|flag| flag.get_long_and_visible_aliases().is_some_and(|names| names.contains(&name)));
+        if known {
+            return Err(Refusal::usage(&format!("-{name}: long flags have two dashes"), &long));
+        }
+        if let Some(ours) = other_tools_word(&long) {
+            return Err(Refusal::usage(&format!("-{name}: no such flag here"), ours));
+        }
+    }
+    Ok(())
 }

@@ -11,18 +11,17 @@ use plan::{
 };
 use verdict::Threshold;
 
-use super::flags::Flags;
-use super::sources::{Source, Sources, source};
-use super::{Outputs, Refusal, Run, Sink, Surroundings, color, environment_color, file, sink};
+use crate::sources::{Source, Sources, source};
+use crate::{Flags, Outputs, Refusal, Run, Sink, Surroundings, color, environment_color, file, sink};
 
 /// Time between progress lines when nobody says: 10 s.
 const PROGRESS_EVERY_NS: u64 = 10_000_000_000;
 
 /// The schemes of HTTP.
-pub(super) const HTTP: &[Scheme] = &[Scheme::Http, Scheme::Https];
+pub const HTTP: &[Scheme] = &[Scheme::Http, Scheme::Https];
 
-/// Reads a run; `None` when nothing says how much load there shall be.
-pub(super) fn build(mut flags: Flags, surroundings: &dyn Surroundings) -> Result<Option<Run>, Refusal> {
+/// Reads a run from its flags; `None` when nothing says how much load there shall be.
+pub fn unless_nothing(mut flags: Flags, surroundings: &dyn Surroundings) -> Result<Option<Run>, Refusal> {
     let Asked { overrides, outputs, thresholds } = read(&mut flags, surroundings, HTTP)?;
     if overrides.workload.is_some() {
         let what = "it picks a workload of a plan file, and there is none";
@@ -36,18 +35,22 @@ pub(super) fn build(mut flags: Flags, surroundings: &dyn Surroundings) -> Result
     }
     let sizing = Sizing::of(&draft);
     let plan = draft.into_plan()?;
-    Ok(Some(Run { plan, sizing, file: None, spoken: None, thresholds, outputs }))
+    Ok(Some(Run { plan, sizing, file: None, thresholds, outputs }))
 }
 
 /// What flags and variables say.
-pub(super) struct Asked {
-    pub(super) overrides: Overrides,
-    pub(super) outputs: Outputs,
-    pub(super) thresholds: Vec<Threshold>,
+#[derive(Debug)]
+pub struct Asked {
+    /// About the plan.
+    pub overrides: Overrides,
+    /// Where results go.
+    pub outputs: Outputs,
+    /// What must hold.
+    pub thresholds: Vec<Threshold>,
 }
 
 /// Reads flags and variables; the URL has one of these schemes.
-pub(super) fn read(
+pub fn read(
     flags: &mut Flags,
     surroundings: &dyn Surroundings,
     schemes: &[Scheme],
@@ -70,12 +73,12 @@ pub(super) fn read(
 }
 
 /// What is said when nothing says how much load there shall be.
-pub(super) fn no_load() -> Refusal {
+pub fn no_load() -> Refusal {
     Draft::default().into_plan().expect_err("an empty draft has no load").into()
 }
 
 /// What is said to `engine run` with nothing to run.
-pub(super) fn nothing_to_run() -> Refusal {
+pub fn nothing_to_run() -> Refusal {
     let fix = "engine run plan.yaml (a plan file: .yaml, .yml or .json), or the flags of one: --tps 1000, --users 10";
     Refusal::usage("run: nothing says what to run: there is no plan file, and no rate", fix)
 }

@@ -7,29 +7,29 @@ use std::collections::BTreeMap;
 
 use plan::{Place, PlanError};
 
-use super::Surroundings;
+use crate::Surroundings;
 
 /// The sources of one flag.
 #[derive(Copy, Clone, Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// The flag, with its dashes.
-    pub(super) flag: &'static str,
+    pub(crate) flag: &'static str,
     /// Its variables, the one that wins first.
-    pub(super) variables: &'static [&'static str],
+    pub(crate) variables: &'static [&'static str],
 }
 
 /// Where each flag's value stood, and its text.
-pub(super) type Given = BTreeMap<&'static str, (Place, String)>;
+pub(crate) type Given = BTreeMap<&'static str, (Place, String)>;
 
 /// The environment, and what was found there and on the command line.
-pub(super) struct Sources<'a> {
-    pub(super) surroundings: &'a dyn Surroundings,
-    pub(super) given: RefCell<Given>,
+pub(crate) struct Sources<'a> {
+    pub(crate) surroundings: &'a dyn Surroundings,
+    pub(crate) given: RefCell<Given>,
 }
 
 impl Sources<'_> {
     /// The text of a flag that is given once, and where it stood.
-    pub(super) fn text(
+    pub(crate) fn text(
         &self,
         given: Option<String>,
         source: Source,
@@ -57,7 +57,7 @@ impl Sources<'_> {
     }
 
     /// The value of a flag that is given once.
-    pub(super) fn one<T>(
+    pub(crate) fn one<T>(
         &self,
         given: Option<String>,
         source: Source,
@@ -68,7 +68,7 @@ impl Sources<'_> {
     }
 
     /// The values of a flag that may be repeated; in a variable they stand on lines of their own.
-    pub(super) fn many<T>(
+    pub(crate) fn many<T>(
         &self,
         given: &[String],
         source: Source,
@@ -90,7 +90,7 @@ impl Sources<'_> {
     }
 
     /// Whether a switch is on.
-    pub(super) fn switch(&self, given: bool, source: Source) -> Result<bool, PlanError> {
+    pub(crate) fn switch(&self, given: bool, source: Source) -> Result<bool, PlanError> {
         if given {
             self.note(source.flag, Place::Flag(source.flag), "");
             return Ok(true);
@@ -102,7 +102,7 @@ impl Sources<'_> {
 /// Declares the source of a flag: `source!("--max-lag", "ENGINE_MAX_LAG")`.
 macro_rules! source {
     ($flag:literal, $($variable:literal),+) => {
-        $crate::args::sources::Source { flag: $flag, variables: &[$($variable),+] }
+        $crate::sources::Source { flag: $flag, variables: &[$($variable),+] }
     };
 }
-pub(super) use source;
+pub(crate) use source;
