@@ -148,6 +148,9 @@ fn accept(
         let mut peer = Peer::new(stream, ledger.connect(), Arc::clone(ledger), Arc::clone(papers));
         // A peer that breaks off breaks off alone.
         let talk = move || {
+            // A thread for each of a thousand connections would leave the client on the same machine next to nothing of the
+            // cores; on Linux a priority is a thread's own. Without the right to change it, it stays.
+            let _ = rustix::process::nice(10);
             let _ = (behaviour.serve)(&mut peer);
         };
         let thread = thread::Builder::new().stack_size(256 << 10).spawn(talk);

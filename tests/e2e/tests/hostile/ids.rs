@@ -7,6 +7,7 @@
 //! simulation does (`engine/src/shard/tests/ids.rs`), where the time of each answer tells whose it is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use e2e::{Engine, count, counts};
 use testkit::{Hostile, Seen};
@@ -21,7 +22,9 @@ const DOUBLED: u16 = 290;
 pub(crate) fn every_answer_is_credited_once(driver: &str, requests: u64, tps: u64) -> String {
     let target = Hostile::start("numbered");
     let line = format!("--tps {tps} -n {requests} --io {driver}");
-    let outcome = Engine::patient(&line).arg(target.url()).run().expect(0);
+    // As long as the plan takes, and what any run may take beside it.
+    let limit = Duration::from_secs(requests / tps + 90);
+    let outcome = Engine::patient(&line).within(limit).arg(target.url()).run().expect(0);
     let audit = outcome.audit();
     let Seen { requests: seen, mut answers, connects, .. } = target.seen();
     assert_eq!((audit.sent, audit.cut_off, audit.dropped()), (requests, 0, 0), "{}", outcome.told());
