@@ -11,8 +11,9 @@ use crate::table::CASES;
 #[test]
 fn every_hostile_target_gets_its_class_and_its_exit_code() {
     let _hold = alone();
+    // Two at a time: each has a target that may take whatever it can get.
     let size = Size { tps: 200, seconds: 5, timeout_s: None, slack: Duration::from_secs(1) };
-    for line in all(CASES, size, 4) {
+    for line in all(CASES, size, 2) {
         println!("{line}");
     }
 }

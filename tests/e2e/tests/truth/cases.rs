@@ -26,7 +26,7 @@ struct Case {
     /// More flags of the engine.
     flags: &'static str,
     pause: Option<Pause>,
-    /// The law alone holds answers back, so service time has a truth too: the delays that were applied.
+    /// The law alone holds answers back, so service time has a truth too: between the delays that were applied and the response times.
     has_service: bool,
 }
 
@@ -65,10 +65,12 @@ impl Case {
         let due = due(&self.plan, zero_ns);
         let audit = outcome.audit();
         assert_eq!((audit.sent, audit.ok), (due.len() as u64, due.len() as u64), "{}", outcome.told());
-        let mut comparisons =
-            vec![Comparison::of(outcome.summary(), "response", &response_times(&due, &seen))];
+        let response = response_times(&due, &seen);
+        let mut comparisons = vec![Comparison::of(outcome.summary(), "response", &response)];
         if self.has_service {
-            comparisons.push(Comparison::of(outcome.summary(), "service", &service_times(&seen)));
+            // A request left after it was due, and before it was read.
+            let held = service_times(&seen);
+            comparisons.push(Comparison::between(outcome.summary(), "service", &held, &response));
         }
         // A generator that stood still must say so, though its figures are right.
         let code = if matches!(self.pause, Some(Pause::Engine(..))) { 12 } else { 0 };

@@ -36,7 +36,7 @@ pub(crate) fn response_times(due: &[u64], seen: &[Seen]) -> Vec<u64> {
     sorted(due.iter().zip(&in_order).map(|(due, seen)| seen.answered_ns.saturating_sub(*due)))
 }
 
-/// The times for which the witness held answers back, rising.
+/// The times from when each request was read to when it was answered, rising.
 pub(crate) fn service_times(seen: &[Seen]) -> Vec<u64> {
     sorted(seen.iter().map(|seen| seen.answered_ns - seen.asked_ns))
 }
@@ -79,11 +79,20 @@ pub(crate) struct Comparison {
 impl Comparison {
     /// Compares the summary's `latency` with true times.
     pub(crate) fn of(summary: &Value, latency: &'static str, truth: &[u64]) -> Self {
+        Self::between(summary, latency, truth, truth)
+    }
+
+    /// Compares the summary's `latency` with times of which the witness knows that each is at least the one of `least` and at
+    /// most the one of `most`, request for request: then the same holds for their percentiles.
+    pub(crate) fn between(summary: &Value, latency: &'static str, least: &[u64], most: &[u64]) -> Self {
         let reported = |name: &str| number(summary, &format!("/latency_ns/{latency}/{name}"));
         let counted = count(summary, &format!("/latency_ns/{latency}/count"));
-        assert_eq!(counted, truth.len() as u64, "another number of {latency} times");
+        assert_eq!(counted, least.len() as u64, "another number of {latency} times");
+        assert_eq!(counted, most.len() as u64, "another number of {latency} times");
         let figure = |&(name, _, quantile): &(&str, &str, f64)| {
-            let (reported_ns, true_ns) = (reported(name), quantile_ns(truth, quantile));
+            let (least_ns, most_ns) = (quantile_ns(least, quantile), quantile_ns(most, quantile));
+            let reported_ns = reported(name);
+            let true_ns = reported_ns.clamp(least_ns, most_ns);
             let error = (reported_ns - true_ns).abs() / tolerance_ns(name, true_ns);
             Figure { reported_ns, true_ns, error }
         };
@@ -123,4 +132,9 @@ fn the_oracle_finds_a_tenth_of_a_millisecond_and_no_less() {
     let worst = |more| Comparison::of(&report(more), "response", &times).worst().0;
     assert!(worst(199e3) < 1.0 && worst(-199e3) < 1.0);
     assert!(worst(201e3) > 1.0 && worst(-201e3) > 1.0);
+    // Times of which only bounds are known are right anywhere between them.
+    let least: Vec<u64> = times.iter().map(|ns| ns / 2).collect();
+    let between = |more: f64| Comparison::between(&report(more), "response", &least, &times).worst().0;
+    assert!(between(0.0) == 0.0 && between(-100e3) == 0.0 && between(199e3) < 1.0);
+    assert!(between(201e3) > 1.0 && between(-451e3) > 1.0);
 }
