@@ -8,7 +8,9 @@
 
 #![forbid(unsafe_code)]
 
+mod digest;
 mod error;
+pub mod grpc;
 mod measured;
 mod message;
 

@@ -11,8 +11,7 @@
 mod read;
 mod write;
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use measure::{Counters, Shape, Totals};
 
 use crate::WireError;
@@ -26,7 +25,7 @@ const LIST_MAX: usize = 16_384;
 /// What was measured, packed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Measured {
-    bytes: Arc<[u8]>,
+    bytes: Bytes,
     shape: Shape,
 }
 
@@ -51,14 +50,20 @@ impl Measured {
     ///
     /// # Errors
     /// The bytes are not the form, or contradict themselves.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WireError> {
-        let shape = walk(&mut Reader::new(bytes), None, ByShard::LeftOut)?;
-        Ok(Self { bytes: bytes.into(), shape })
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self, WireError> {
+        let bytes = bytes.into();
+        let shape = walk(&mut Reader::new(&bytes), None, ByShard::LeftOut)?;
+        Ok(Self { bytes, shape })
     }
 
     /// The packed form.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The packed form, to keep.
+    pub(crate) fn shared(&self) -> Bytes {
+        self.bytes.clone()
     }
 
     /// How many of each kind were counted.

@@ -66,6 +66,12 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
     cargo(&command)
 }
 
+/// Writes the code that is generated from the fleet's contract; the test that compares it runs with all others.
+pub(crate) fn proto() -> Result<(), String> {
+    let variables: [(&str, &OsStr); 1] = [("OPENLOOP_WRITE_GENERATED", OsStr::new("1"))];
+    cargo_in(Path::new("."), &["test", "--locked", "-p", "wire", "--test", "generated"], &variables)
+}
+
 /// Suites of the long home: test targets of the package `e2e` behind its feature `long`.
 const SUITES: &[&str] = &["long", "truth", "connections", "torture", "bulk", "hostile", "soak"];
 

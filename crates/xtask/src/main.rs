@@ -20,6 +20,7 @@ cargo xtask COMMAND
 
   ci      format, lints, tidy, then the tests: what .ci/run does
   tidy    arrows between crates, sizes, headers, lint inheritance, dependency rules
+  proto   write the code of crates/wire/proto/fleet.proto anew
   test    set the machine up (servers and tools that tests start) and run every test of the ci home
   long    soak, truth lab, server logs: run before a release; takes many minutes; `long truth` runs the truth lab
           alone, `long long` the rest, more words pick tests
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let result = match arguments.first().map(String::as_str) {
         Some("ci") => commands::ci(),
         Some("tidy") => tidy::run(),
+        Some("proto") => commands::proto(),
         Some("test") => commands::test(&arguments[1..]),
         Some("long") => commands::long(&arguments[1..]),
         _ => {

@@ -70,6 +70,9 @@ fn check_sources(package: &Package, findings: &mut Vec<String>) {
     }
     for source in sources {
         let text = read(&source);
+        if text.starts_with("// This file is @generated") {
+            continue;
+        }
         let lines = text.lines().count();
         let shown = source.strip_prefix(root).unwrap_or(&source).display().to_string();
         let shown = format!("{}/{shown}", package.name);

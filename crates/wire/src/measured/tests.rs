@@ -12,7 +12,9 @@ fn any_histogram() -> impl Strategy<Value = Histogram> {
     let many = prop_oneof![Just(1_u64), 1_u64..300, any::<u32>().prop_map(u64::from)];
     proptest::collection::vec((value, many), 0..40).prop_map(|samples| {
         let mut histogram = Histogram::new();
-        samples.into_iter().for_each(|(value, count)| histogram.record_many(value, count));
+        for (value, count) in samples {
+            histogram.record_many(value, count);
+        }
         histogram
     })
 }
@@ -25,7 +27,9 @@ fn any_count() -> impl Strategy<Value = u64> {
 fn any_status() -> impl Strategy<Value = StatusCounts> {
     proptest::collection::vec((any::<u16>(), any_count()), 0..9).prop_map(|codes| {
         let mut status = StatusCounts::default();
-        codes.into_iter().for_each(|(code, count)| status.add(code % 1_200, count));
+        for (code, count) in codes {
+            status.add(code % 1_200, count);
+        }
         status
     })
 }
@@ -139,7 +143,7 @@ proptest! {
     #[test]
     fn packing_loses_nothing(totals in any_totals()) {
         let packed = Measured::pack(&totals);
-        let read = Measured::from_bytes(packed.bytes()).expect("what was packed is well formed");
+        let read = Measured::from_bytes(packed.bytes().to_vec()).expect("what was packed is well formed");
         prop_assert_eq!(&read, &packed);
         prop_assert_eq!(read.unpack(), totals.clone());
         prop_assert_eq!(read.counters(), totals.counters.clone());
@@ -163,7 +167,7 @@ proptest! {
         let mut bytes = Measured::pack(&totals).bytes().to_vec();
         let at = at.index(bytes.len());
         if cut { bytes.truncate(at) } else { bytes[at] = byte }
-        if let Ok(read) = Measured::from_bytes(&bytes) {
+        if let Ok(read) = Measured::from_bytes(bytes.clone()) {
             let shape = read.shape();
             // What passes can be added and merged like anything else.
             if shape.names + shape.workloads + shape.groups < 20 {
@@ -172,7 +176,7 @@ proptest! {
                 prop_assert!(sums.counters.scheduled >= totals.counters.scheduled);
             }
         }
-        prop_assert!(!cut || Measured::from_bytes(&bytes).is_err());
+        prop_assert!(!cut || Measured::from_bytes(bytes.clone()).is_err());
     }
 }
 
@@ -203,7 +207,7 @@ fn more_names_than_there_is_room_for_are_refused_whole() {
 #[test]
 fn what_cannot_be_is_refused() {
     let valid = Measured::pack(&Totals::default()).bytes().to_vec();
-    assert!(Measured::from_bytes(&valid).is_ok());
+    assert!(Measured::from_bytes(valid.clone()).is_ok());
     let mut longer = valid.clone();
     longer.push(0);
     let mut other_version = valid.clone();
@@ -220,7 +224,7 @@ fn what_cannot_be_is_refused() {
         (too_large, "too large"),
         (endless, "too long"),
     ] {
-        let refused = Measured::from_bytes(&bytes).expect_err(problem);
+        let refused = Measured::from_bytes(bytes.clone()).expect_err(problem);
         assert!(refused.problem.contains(problem), "{refused}");
     }
     assert!(BUCKET_COUNT < u16::MAX.into());

@@ -104,7 +104,9 @@ fn list<Items: Iterator<Item = (u64, u64)>>(out: &mut Vec<u8>, items: impl Fn() 
 }
 
 fn numbers<const N: usize>(out: &mut Vec<u8>, those: [u64; N]) {
-    those.into_iter().for_each(|one| number(out, one));
+    for one in those {
+        number(out, one);
+    }
 }
 
 /// LEB128, least bits first.
