@@ -1,0 +1,33 @@
+//! The agent: how this engine takes part in a fleet.
+//!
+//! ```text
+//!            Connected           Welcome                         Closed
+//!   alone ──────────► greeting ──────────► attending ─────────────────┐
+//!     ▲                   │ Refused                                   │
+//!     │                   ▼                                           │
+//!     │                 leaving                                       │
+//!     └───────────────────────────────────────────────────────────────┘
+//!
+//!   of a run:  preparing ──► prepared ──► armed ──► (shards run) ──► over ──► released
+//!                  │            │ Arm      ▲  │ Assign, SetRate: asked of the shards, answered when all obey
+//!                  ▼            └──────────┘  ▼
+//!               refused                    fenced: the lease ended, nothing is owned until a later epoch is obeyed
+//! ```
+//!
+//! What it is: [`Agent`], which decides (sessions, leases, beats, what is asked of the run, what is told again after a cut),
+//! and the driver around it, which connects, fetches and keeps. What it is not: a run; that is a
+//! [`Part`](crate::part::Part) on a thread of its own.
+//!
+//! Invariants: a lease counts from the instant at which its beat left; what is fenced by a lower term or epoch is not done;
+//! a delta is told until it is acknowledged, over cuts, restarts of the coordinator and of this process.
+
+mod event;
+mod machine;
+mod outbox;
+mod work;
+
+pub use event::{Action, Event, Happened, Identity, LeftBehind, Now};
+pub use machine::{Agent, LEASE_MARGIN_NS, LEASE_RHO_PER_MILLE};
+
+#[cfg(test)]
+mod tests;
