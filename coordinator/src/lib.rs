@@ -8,4 +8,7 @@
 #![warn(missing_docs)]
 
 pub mod director;
+mod fleet;
 pub mod handle;
+mod ledger;
+mod run;

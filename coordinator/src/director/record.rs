@@ -8,10 +8,10 @@
 
 use std::collections::BTreeMap;
 
-use measure::{Counters, Gauges, Histogram, Names, Totals};
+use measure::{Counters, Gauges, Histogram, Names};
 use schedule::Cells;
 use serde::{Deserialize, Serialize};
-use wire::RunKey;
+use wire::{Measured, RunKey};
 
 use super::event::Submission;
 
@@ -83,12 +83,26 @@ pub enum Fact {
         /// By node: all its cells from then on.
         cells: BTreeMap<String, CellsText>,
     },
-    /// A node said that it will obey, or was found unable to use its cells any more.
+    /// A node said that it will obey.
     Settled {
         /// The node.
         node: String,
         /// The epoch that it obeys.
         epoch: u32,
+    },
+    /// A node did nothing of what it was told under an epoch.
+    Declined {
+        /// The node.
+        node: String,
+        /// The epoch.
+        epoch: u32,
+    },
+    /// A node gave its cells up by itself: its lease had ended by its own clock. It is alive.
+    Fenced {
+        /// The node.
+        node: String,
+        /// From when on nothing was its own any more, in nanoseconds of the run.
+        at_ns: u64,
     },
     /// A workload has another rate from an instant on. Durable before any node is told.
     Rate {
@@ -112,6 +126,11 @@ pub enum Fact {
         /// Why, in words.
         reason: String,
     },
+    /// The same life of a node that was lost is back, and owns nothing.
+    Returned {
+        /// The node.
+        node: String,
+    },
     /// A node joins the run under way.
     Joined {
         /// The node.
@@ -123,6 +142,8 @@ pub enum Fact {
     Finished {
         /// The node.
         node: String,
+        /// When it was heard, in nanoseconds of the run.
+        at_ns: u64,
         /// What it told.
         part: PartText,
     },
@@ -150,6 +171,8 @@ pub enum Fact {
 pub enum StopCause {
     /// Somebody wanted it.
     Order,
+    /// Somebody wanted everybody to leave at once.
+    Abort,
     /// A threshold ended it, which its own result shows.
     Threshold,
     /// A node was lost, or none is left.
@@ -208,7 +231,7 @@ pub struct Merged {
     /// The run.
     pub run: RunKey,
     /// Sums to be added to those seconds; kept as rows of their own, the second is the sum of its rows.
-    pub seconds: Vec<(u64, Totals, Gauges)>,
+    pub seconds: Vec<(u64, Measured, Gauges)>,
     /// By node and life: how it stands now; replaces what was kept.
     pub marks: Vec<Mark>,
 }
@@ -308,8 +331,8 @@ pub struct Restored {
     pub submission: Submission,
     /// Its facts, in order.
     pub facts: Vec<Fact>,
-    /// Its seconds, each the sum of its rows, rising.
-    pub seconds: Vec<(u64, Totals, Gauges)>,
+    /// Its seconds: every row that was kept, in any order.
+    pub seconds: Vec<(u64, Measured, Gauges)>,
     /// How far deltas were merged.
     pub marks: Vec<Mark>,
 }

@@ -83,6 +83,8 @@ impl Summary {
             workloads: journeys::workloads(&facts.names, totals, run.duration_s, run.elapsed_s, true),
             groups: journeys::groups(&facts.names, totals),
             checks: journeys::checks(&facts.names, totals),
+            nodes: BTreeMap::new(),
+            zones: BTreeMap::new(),
             timeline,
             thresholds: judged.thresholds.iter().map(Threshold::from).collect(),
             tags: facts.tags.clone(),

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod fleet;
 mod interval;
 mod journeys;
 mod latency;
@@ -23,6 +24,7 @@ mod text;
 mod timeline;
 
 pub use build::{RunFacts, second};
+pub use fleet::{Did, Node, Zone, lost_at_s};
 pub use interval::{INTERVAL_SCHEMA, Interval, IntervalFacts};
 pub use journeys::{
     Check, Group, GroupLatencies, IterationLatencies, IterationRate, Iterations, Stretch, Workload,

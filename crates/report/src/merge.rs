@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::build::{cpu_us_per_request, rate, throughput};
 use crate::{
     Environment, Generator, Io, Link, MaxLag, MergeError, Part, PlanEcho, Run, SUMMARY_SCHEMA, Shard, Share,
-    Summary, Target, journeys, sanitized,
+    Summary, Target, fleet, journeys, sanitized,
 };
 
 /// Joins values that differ between parts.
@@ -57,6 +57,8 @@ pub fn merge(summaries: &[Summary]) -> Result<Summary, MergeError> {
         workloads: journeys::merged_workloads(summaries, &run)?,
         groups: journeys::merged_groups(summaries)?,
         checks: journeys::merged_checks(summaries)?,
+        nodes: fleet::merged_nodes(summaries)?,
+        zones: fleet::merged_zones(summaries)?,
         timeline: figures::timeline(summaries)?,
         thresholds: Vec::new(),
         tags: joined_maps(summaries.iter().map(|summary| &summary.tags)),

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Check, Group, Latencies, LatencyEntry, MergeError, SecondLatency, Workload, sanitized};
+use crate::{
+    Check, Group, Latencies, LatencyEntry, MergeError, Node, SecondLatency, Workload, Zone, sanitized,
+};
 
 /// The name and number of the summary document.
 pub const SUMMARY_SCHEMA: &str = "openloop.summary/1";
@@ -65,6 +67,12 @@ pub struct Summary {
     /// By check.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checks: BTreeMap<String, Check>,
+    /// By node, where a fleet carried the run out; absent for one engine, as are zones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nodes: BTreeMap<String, Node>,
+    /// By zone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub zones: BTreeMap<String, Zone>,
     /// By second, from the begin of the measured time.
     pub timeline: Vec<Second>,
     /// What had to hold.

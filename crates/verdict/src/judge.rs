@@ -207,6 +207,11 @@ fn judge_generator(facts: &Facts<'_>, verdict: &mut Verdict) {
         let reason = format!("{} arrivals were assigned to no engine and never sent", counters.unassigned);
         verdict.add(ExitCode::Untrustworthy, reason);
     }
+    let iterations = facts.totals.iterations_total().unassigned;
+    if iterations > 0 {
+        let reason = format!("{iterations} iterations were assigned to no engine and never begun");
+        verdict.add(ExitCode::Untrustworthy, reason);
+    }
 }
 
 /// Whether the kernel kept a shard from its core and 1 % of the shard's requests were late meanwhile. Neither alone is a
