@@ -21,6 +21,7 @@
 
 mod documents;
 mod histograms;
+mod messages;
 mod plans;
 mod requests;
 mod responses;
@@ -32,6 +33,7 @@ mod texts;
 
 pub use documents::{control_request, report_merge};
 pub use histograms::histogram;
+pub use messages::wire_message;
 pub use plans::plan_document;
 pub use requests::http1_request;
 pub use responses::http1_response;
@@ -68,4 +70,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("tls_pem", tls_pem),
     ("tls_session", tls_session),
     ("verdict_threshold", threshold),
+    ("wire_message", wire_message),
 ];

@@ -39,6 +39,7 @@ replays! {
     tls_pem
     tls_session
     verdict_threshold
+    wire_message
 }
 
 fn corpora() -> PathBuf {

@@ -229,3 +229,28 @@ fn what_cannot_be_is_refused() {
     }
     assert!(BUCKET_COUNT < u16::MAX.into());
 }
+
+/// What docs/promises.md says of a second on the wire.
+#[test]
+fn a_second_of_twenty_names_is_small() {
+    let mut totals = Totals::new(Shape::requests(20));
+    let mut bits: u64 = 0x9e37_79b9_7f4a_7c15;
+    for request in 0..10_000_u64 {
+        // Latencies spread evenly over the magnitudes from 1 ms to 64 ms, which is wider than most services are.
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let octave = (bits >> 40) % 6;
+        let value = (1_000_000_u64 << octave) + (bits >> 20) % (1_000_000 << octave);
+        let name = &mut totals.names[usize::try_from(request % 20).expect("below 20")];
+        name.sent += 1;
+        name.ok_count += 1;
+        name.status.count(200);
+        name.ok.record(value);
+        name.service.record(value - value / 50);
+        totals.first_byte.record(value / 2);
+        totals.lag.record(20_000 + bits % 30_000);
+        totals.counters.sent += 1;
+    }
+    let bytes = Measured::pack(&totals).bytes().len();
+    println!("{bytes} bytes");
+    assert!(bytes <= 64 << 10, "{bytes}");
+}
