@@ -10,5 +10,7 @@
 pub mod director;
 mod fleet;
 pub mod handle;
+pub mod http;
 mod ledger;
 mod run;
+pub mod security;
