@@ -77,6 +77,12 @@ impl Clock for OsClock {
     }
 }
 
+/// Nanoseconds of `CLOCK_BOOTTIME`, which counts on while the machine sleeps; what leases are measured by.
+pub fn boot_nanos() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    time.tv_sec.cast_unsigned() * NANOS_PER_SECOND + time.tv_nsec.cast_unsigned()
+}
+
 /// A clock that stands still until a test moves it.
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock {
@@ -149,6 +155,12 @@ mod tests {
             assert!(now >= last);
             last = now;
         }
+    }
+
+    #[test]
+    fn the_boot_clock_never_goes_back_and_is_not_behind_the_monotonic_one() {
+        let (monotonic, boot) = (OsClock.now(), boot_nanos());
+        assert!(boot >= monotonic.as_nanos() && boot_nanos() >= boot);
     }
 
     #[test]

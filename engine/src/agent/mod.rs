@@ -21,13 +21,21 @@
 //! Invariants: a lease counts from the instant at which its beat left; what is fenced by a lower term or epoch is not done;
 //! a delta is told until it is acknowledged, over cuts, restarts of the coordinator and of this process.
 
+mod drive;
 mod event;
+mod files;
+mod link;
 mod machine;
+mod node;
 mod outbox;
+mod spool;
+mod state;
 mod work;
 
 pub use event::{Action, Event, Happened, Identity, LeftBehind, Now};
+pub use link::{Coordinator, PrivatePem, Tls};
 pub use machine::{Agent, LEASE_MARGIN_NS, LEASE_RHO_PER_MILLE};
+pub use node::{CarryOut, Config, Host, run};
 
 #[cfg(test)]
 mod tests;
