@@ -117,9 +117,14 @@ impl Collector {
     }
 
     /// Gives a second's memory back.
-    pub fn recycle(&mut self, mut second: Second) {
-        second.totals.clear();
-        self.idle.push(second.totals);
+    pub fn recycle(&mut self, mut totals: Totals) {
+        totals.clear();
+        self.idle.push(totals);
+    }
+
+    /// What the plan counts.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// Everything so far.
@@ -159,7 +164,7 @@ mod tests {
         collector.absorb(1, &snapshot(1, 0..1, 9_000));
         let second = collector.next_second().expect("both shards reported");
         assert_eq!((second.index, second.totals.counters.sent), (0, 2));
-        collector.recycle(second);
+        collector.recycle(second.totals);
         assert!(collector.lag_p99_worst_ns() >= 8_990);
     }
 

@@ -161,7 +161,7 @@ pub struct RateChanges {
 }
 
 impl RateChanges {
-    fn push(&mut self, change: RateChange) {
+    pub(crate) fn push(&mut self, change: RateChange) {
         self.workloads.insert(change.workload);
         if self.told.len() < CHANGES_TOLD {
             self.told.push(change);

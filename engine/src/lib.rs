@@ -16,6 +16,7 @@ pub mod collect;
 mod conn;
 pub mod control;
 pub mod cores;
+pub mod dealing;
 pub mod debug;
 pub mod describe;
 pub mod dial;

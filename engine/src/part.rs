@@ -3,7 +3,7 @@
 //! ```text
 //!   begin ──► preparing ──Prepared──► waiting ──Arm──► armed ──start──► running ──last shard over──► Finished
 //!                 │                      │                │                │
-//!                 └──── Refused ◄────────┴──── Stop, Abort┴────────────────┘ (Finished, with what was measured)
+//!                 └─► Refused            └──── Stop, Abort ┴────────────────┴──► Finished, with what was measured
 //! ```
 //!
 //! What it is: the door through which a run in this process is driven, by channels. The run itself is the one of the command
@@ -13,6 +13,11 @@
 //! [`Event::Finished`] or [`Event::Refused`], and nothing follows it; what [`Event::Second`] told adds up to what
 //! [`Ended`] says.
 //! Units: `…_ns` count from the plan's zero, the warm-up included, unless a field says otherwise.
+
+mod carry_out;
+mod drive;
+
+pub use carry_out::take_part;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,7 +35,7 @@ use crate::shard::lease::Lease;
 #[derive(Clone, Debug)]
 pub enum Order {
     /// Open the connections that the plan wants, and begin at an instant. Answered by [`Event::Armed`] once they stand, or by
-    /// [`Event::Declined`]. It may come again, with a higher epoch, until the start it named has come.
+    /// [`Event::Declined`]. It may come again, with a higher epoch, until 100 ms before the start that it named.
     Arm {
         /// Raised with every change of who owns what.
         epoch: u32,
@@ -137,6 +142,8 @@ pub struct Standing {
     pub epoch: u32,
     /// How far the run is; 0 before its start.
     pub run_ns: u64,
+    /// How many cells it owns.
+    pub owned: u32,
     /// Arrivals due in its cells so far.
     pub scheduled: u64,
     /// Requests sent so far.

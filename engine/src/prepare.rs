@@ -6,8 +6,10 @@
 //! Invariant: whatever the number of shards, their arrivals are exactly the share's arrivals.
 
 mod plan_file;
+mod whole;
 
 pub use plan_file::{FileRun, prepare_alone, prepare_file, token_sources};
+pub use whole::{WholeUsers, WholeWorkload};
 
 use std::sync::Arc;
 
@@ -20,8 +22,10 @@ use schedule::{Arrivals, Cells, Profile, ScheduleError};
 use crate::io::{Message, Route};
 use crate::protocol::Spoken;
 use crate::run::Rated;
+use crate::shard::hand_over::Tenure;
 use crate::shard::pacing::{CatchUp, Pacing};
-use crate::shard::workload::{Stay, Task, Users, Workload};
+use crate::shard::users::Stay;
+use crate::shard::workload::{Task, Workload};
 use crate::shard::{FailStatus, RequestSettings, Settings, TargetSettings, TlsSettings};
 
 /// Bodies that nobody needs are thrown away unseen from this size on: 64 KiB, four receive buffers.
@@ -65,6 +69,8 @@ pub enum PrepareError {
 pub struct Prepared {
     /// For each shard.
     pub shards: Vec<(Settings, Vec<Workload>)>,
+    /// What of each workload the shards' parts are made of.
+    pub whole: Vec<WholeWorkload>,
     /// The workloads of the open model, the warm-up in front of their profiles.
     pub rated: Vec<Rated>,
     /// What is counted, by name.
@@ -86,7 +92,8 @@ pub fn shard_count(plan: &Plan, cores: usize, cap: u32) -> usize {
 }
 
 /// Splits `plan` over `shards` shards with `cap` connections among them, each of which takes the next of `routes`.
-/// `url` is the plan's, or the built-in target's; `spoken` is what is spoken instead of HTTP.
+/// `url` is the plan's, or the built-in target's; `spoken` is what is spoken instead of HTTP. With a `tenure` the shards
+/// begin with nothing, and are told later what they own.
 ///
 /// # Errors
 /// See [`PrepareError`].
@@ -97,6 +104,7 @@ pub fn prepare(
     shards: usize,
     cap: u32,
     spoken: Option<&Spoken>,
+    tenure: Option<&Tenure>,
 ) -> Result<Prepared, PrepareError> {
     let per_shard = shards as u64;
     let Sent { requests, names, task, close_after } = match spoken {
@@ -104,7 +112,9 @@ pub fn prepare(
         Some(spoken) => of_own(plan, spoken),
     };
     let tls = tls_settings(&plan.tls, url)?;
-    let (workloads, profile) = workloads(plan, shards, task)?;
+    let (whole, profile) = whole(plan, task)?;
+    let whole = vec![whole];
+    let workloads = split(&whole, plan, shards, tenure)?;
     let target = TargetSettings {
         routes: routes.into(),
         first_route: 0,
@@ -136,7 +146,9 @@ pub fn prepare(
         grace_ns: plan.grace_ns,
         warmup_ns: plan.warmup_ns,
         duration_ns: plan.run_ns(),
-        ends_by_count: plan.count.is_some(),
+        // Arrivals of a fleet's plan may come to a shard that has none at the moment: it is told when the plan ends.
+        ends_by_count: plan.count.is_some() && (tenure.is_none() || matches!(plan.load, Load::Closed(_))),
+        tenure: tenure.cloned(),
         catch_up: catch_up(plan),
         pacing: pacing(plan),
         cpu_clock: thread_cpu_ns,
@@ -145,7 +157,7 @@ pub fn prepare(
     let shards = workloads
         .into_iter()
         .enumerate()
-        .map(|(index, workload)| {
+        .map(|(index, workloads)| {
             let target = TargetSettings {
                 // Neighbours in the same run begin one behind another.
                 first_route: (plan.share.index() as usize - 1) * shards + index,
@@ -159,12 +171,12 @@ pub fn prepare(
                 targets: vec![target],
                 ..base.clone()
             };
-            (settings, vec![workload])
+            (settings, workloads)
         })
         .collect();
     let rated = profile.map(|profile| Rated { name: None, workload: 0, begins_ns: 0, profile });
     let rated = rated.into_iter().collect();
-    Ok(Prepared { shards, rated, names, connections: cap, expected: Vec::new() })
+    Ok(Prepared { shards, whole, rated, names, connections: cap, expected: Vec::new() })
 }
 
 /// What a plan without a file sends.
@@ -321,77 +333,70 @@ fn tls_settings(tls: &plan::Tls, url: &Url) -> Result<Option<TlsSettings>, Prepa
     Ok(Some(TlsSettings { client: Arc::new(client), server_name: server_name.into() }))
 }
 
-type Split = (Vec<Workload>, Option<Arc<Profile>>);
-
-fn workloads(plan: &Plan, shards: usize, task: Task) -> Result<Split, PrepareError> {
-    let cells = plan.cells().deal(&vec![1; shards])?;
+/// A plan's one workload, and its profile where it has one.
+fn whole(plan: &Plan, task: Task) -> Result<(WholeWorkload, Option<Arc<Profile>>), PrepareError> {
     match &plan.load {
         Load::Open { profile, process, .. } => {
             let profile = Arc::new(profile.clone());
-            let arrivals = cells.iter().map(|cells| {
-                let arrivals = Arrivals::new(Arc::clone(&profile), *process, cells);
-                let arrivals = match plan.count {
-                    Some(count) => arrivals.with_limit(count),
-                    None => arrivals,
-                };
-                Workload::open(arrivals, task)
-            });
-            Ok((arrivals.collect(), Some(Arc::clone(&profile))))
+            let arrivals = Arrivals::new(Arc::clone(&profile), *process, &Cells::none());
+            let arrivals = match plan.count {
+                Some(count) => arrivals.with_limit(count),
+                None => arrivals,
+            };
+            Ok((WholeWorkload::open(arrivals, task), Some(profile)))
         }
-        Load::Closed(users) => Ok((closed(plan, users, &cells, task)?, None)),
+        Load::Closed(users) => {
+            let stays = entering(users.count, users.spawn_rate)?;
+            let users = WholeUsers {
+                stays,
+                population: users.count,
+                think_ns: users.think_ns,
+                each: u64::MAX,
+                slots: u64::MAX,
+                total: plan.count,
+            };
+            Ok((WholeWorkload::closed(users, task), None))
+        }
     }
 }
 
-/// User k of the plan enters at slot k of the spawn profile and lives on the shard that owns the slot's cell.
-fn closed(
-    plan: &Plan,
-    users: &plan::Users,
-    cells: &[Cells],
-    task: Task,
-) -> Result<Vec<Workload>, PrepareError> {
-    let spawn = match users.spawn_rate {
+/// The stays of users who enter at a rate, or all at once, and then are there: user k enters at slot k of the rate.
+fn entering(count: u32, spawn_rate: Option<schedule::Rate>) -> Result<Vec<Stay>, PrepareError> {
+    let spawn = match spawn_rate {
         Some(rate) => {
             // As long as it takes until the last user has entered, and a second.
-            let last_ns =
-                u128::from(users.count) * 1_000_000_000_000_000 / u128::from(rate.as_micro().max(1));
+            let last_ns = u128::from(count) * 1_000_000_000_000_000 / u128::from(rate.as_micro().max(1));
             let duration_ns = u64::try_from(last_ns).unwrap_or(u64::MAX / 2).saturating_add(1_000_000_000);
             Some(Profile::constant(rate, duration_ns)?)
         }
         None => None,
     };
-    // For each shard, when its users enter, and which of the plan's they are.
-    let mut members = vec![(Vec::new(), Vec::new()); cells.len()];
-    for user in 0..users.count {
-        let cell = u16::try_from(user % schedule::CELL_COUNT).unwrap_or(u16::MAX);
-        let at_ns = match &spawn {
-            None => Some(0),
-            Some(profile) => profile.due_ns(u64::from(user)),
-        };
-        let owner = cells.iter().position(|cells| cells.contains(cell));
-        if let (Some(owner), Some(at_ns)) = (owner, at_ns) {
-            let (stays, numbers) = &mut members[owner];
-            let place = u32::try_from(stays.len()).unwrap_or(u32::MAX);
-            stays.push(Stay { enters_ns: at_ns, leaves_ns: u64::MAX, user: place });
-            numbers.push(u64::from(user));
-        }
+    let enters_ns = |user: u32| match &spawn {
+        None => Some(0),
+        Some(profile) => profile.due_ns(u64::from(user)),
+    };
+    let stay = |user| Some(Stay { enters_ns: enters_ns(user)?, leaves_ns: u64::MAX, user });
+    Ok((0..count).filter_map(stay).collect())
+}
+
+/// Each shard's workloads: split now, or, for shards that are told later what they own, nobody's yet.
+fn split(
+    workloads: &[WholeWorkload],
+    plan: &Plan,
+    shards: usize,
+    tenure: Option<&Tenure>,
+) -> Result<Vec<Vec<Workload>>, PrepareError> {
+    if tenure.is_some() {
+        let nobodys: Vec<_> = workloads.iter().flat_map(WholeWorkload::of_nobody).collect();
+        return Ok(vec![nobodys; shards]);
     }
-    let here: u64 = members.iter().map(|(stays, _)| stays.len() as u64).sum();
-    let mut quota = plan.count.map(|count| plan.share.part_of(count));
-    let mut left = here;
-    let workloads = members.into_iter().map(|(stays, numbers)| {
-        // By users, telescoping, so that the quotas add up exactly.
-        let mine = quota.as_mut().map(|quota| {
-            let count = stays.len() as u64;
-            let part = (u128::from(*quota) * u128::from(count)).checked_div(u128::from(left)).unwrap_or(0);
-            let mine = u64::try_from(part).unwrap_or(u64::MAX);
-            left -= count;
-            *quota -= mine;
-            mine
-        });
-        let population = u64::from(users.count);
-        Workload::closed(Users::staying(stays, numbers, population, mine).thinking(users.think_ns), task)
-    });
-    Ok(workloads.collect())
+    let cells = plan.cells().deal(&vec![1; shards])?;
+    let mut per_shard: Vec<Vec<Workload>> = vec![Vec::new(); shards];
+    for workload in workloads {
+        let parts = workload.split(&cells, |total| plan.share.part_of(total));
+        per_shard.iter_mut().zip(parts).for_each(|(shard, part)| shard.push(part));
+    }
+    Ok(per_shard)
 }
 
 /// For how long the calling thread could have run and had no core, in nanoseconds since it began.
@@ -425,8 +430,9 @@ mod tests {
         for share in 1..=2 {
             let share = plan::Share::new(share, 2).expect("a share");
             let plan = Draft { users: Some(7), share, ..Draft::default() }.into_plan().expect("a plan");
-            let (workloads, _) = workloads(&plan, 2, Task::Own).expect("they can be split");
-            for mut workload in workloads {
+            let (whole, _) = whole(&plan, Task::Own).expect("it can be made");
+            let workloads = split(&[whole], &plan, 2, None).expect("it can be split");
+            for mut workload in workloads.into_iter().flatten() {
                 for _ in 0..3 {
                     let round: Vec<_> = std::iter::from_fn(|| workload.take(Timestamp::ZERO)).collect();
                     for due in round {

@@ -13,10 +13,12 @@ use std::sync::Arc;
 
 use clock::{Clock, OsClock, Timestamp};
 use measure::Shape;
-use schedule::{Profile, Rate, ScheduleError};
+use schedule::{Cells, Profile, Rate, ScheduleError};
 
 use crate::collect::{Collector, Second};
+use crate::dealing::{Answer, Dealing};
 use crate::launch::Worker;
+use crate::shard::lease::Lease;
 use crate::shard::link::{Command, Report};
 use crate::tokens::Refresher;
 
@@ -99,6 +101,14 @@ pub enum RateChangeError {
     /// The shards have not heard the last changes yet; room is kept for a stop.
     #[error("the rate was changed too often within 20 ms; try again")]
     TooOften,
+    /// The instant has passed, or is too near for every shard to hear of it.
+    #[error("the rate cannot change at {at_ns} ns of the run, only from {from_ns} ns on")]
+    TooEarly {
+        /// What was asked for, counted from the plan's zero.
+        at_ns: u64,
+        /// From when on it is possible.
+        from_ns: u64,
+    },
     /// The new profile cannot be built.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -120,6 +130,19 @@ pub struct Run {
     failure: Option<io::Error>,
     sending_ended: Option<Timestamp>,
     ended: Option<Timestamp>,
+    first_sent: Option<Timestamp>,
+    fleet: Option<InFleet>,
+}
+
+/// What a run has that is one node's part of a fleet's.
+#[derive(Debug)]
+struct InFleet {
+    dealing: Dealing,
+    lease: Arc<Lease>,
+    /// The plan is over when its limits are reached.
+    ends_by_limit: bool,
+    /// From when on nothing is ours, until somebody takes note.
+    lapsed_ns: Option<u64>,
 }
 
 impl Run {
@@ -141,7 +164,16 @@ impl Run {
             failure: None,
             sending_ended: None,
             ended: None,
+            first_sent: None,
+            fleet: None,
         }
+    }
+
+    /// Makes it one node's part of a run: shards own what they are dealt, under a lease. `ends_by_limit` says that the plan is
+    /// over when limits leave nothing due.
+    #[must_use]
+    pub fn in_fleet(self, dealing: Dealing, lease: Arc<Lease>, ends_by_limit: bool) -> Self {
+        Self { fleet: Some(InFleet { dealing, lease, ends_by_limit, lapsed_ns: None }), ..self }
     }
 
     /// Hands renewed tokens on to the shards from now on.
@@ -167,6 +199,7 @@ impl Run {
     /// Hears what the shards report, and hands tokens on. Call it at least a few times a second.
     pub fn poll(&mut self) {
         self.pass_tokens_on();
+        let mut gave_up = Vec::new();
         for index in 0..self.workers.len() {
             let Some(worker) = &mut self.workers[index] else { continue };
             // Asked before the queue is emptied, so that nothing reported last is missed.
@@ -180,6 +213,16 @@ impl Run {
                     Report::SendingEnded { at } => {
                         self.sending_ended = self.sending_ended.max(Some(at));
                     }
+                    Report::FirstSent { at } => {
+                        self.first_sent = Some(self.first_sent.map_or(at, |first| first.min(at)));
+                    }
+                    Report::Handed { in_time, hand } => {
+                        if let Some(fleet) = &mut self.fleet {
+                            fleet.dealing.handed(index, in_time);
+                        }
+                        drop(hand);
+                    }
+                    Report::GaveUp { at_ns } => gave_up.push((index, at_ns)),
                     Report::Sealed(mut snapshot) | Report::Warmup(mut snapshot) => {
                         self.collector.absorb(index, &snapshot);
                         snapshot.clear();
@@ -189,12 +232,16 @@ impl Run {
             }
             if over && let Some(worker) = self.workers[index].take() {
                 self.collector.shard_over(index);
+                if let Some(fleet) = &mut self.fleet {
+                    fleet.dealing.shard_over(index);
+                }
                 if let Err(error) = worker.join() {
                     self.failure.get_or_insert(error);
                     self.stop();
                 }
             }
         }
+        self.deal(&gave_up);
         if self.workers.iter().all(Option::is_none) {
             self.state = State::Over;
             self.ended.get_or_insert_with(|| OsClock.now());
@@ -203,13 +250,67 @@ impl Run {
         }
     }
 
-    /// Sets the plan's zero.
+    /// Goes on with changes of what shards own.
+    fn deal(&mut self, gave_up: &[(usize, u64)]) {
+        let Some(fleet) = &mut self.fleet else { return };
+        let living: Vec<bool> = self.workers.iter().map(Option::is_some).collect();
+        for &(index, at_ns) in gave_up {
+            // One has noticed: whatever the others' clocks say, it has run out for all.
+            fleet.lease.end(clock::boot_nanos());
+            if let Some(at_ns) = fleet.dealing.gave_up(index, at_ns, &living) {
+                fleet.lapsed_ns = Some(at_ns);
+            }
+        }
+        let workers = &mut self.workers;
+        let mut tell = |index: usize, hand| {
+            let worker = workers[index].as_mut();
+            worker.is_some_and(|worker| worker.control.tell(Command::Hand(Box::new(hand))))
+        };
+        let since = |start: Timestamp| i128::from(OsClock.now().as_nanos()) - i128::from(start.as_nanos());
+        fleet.dealing.advance(self.start.map(since), &mut tell);
+    }
+
+    /// Opens the connections that the plan wants before the start. Shards of a fleet wait for it.
+    pub fn open(&mut self) {
+        self.tell_all(&Command::Open);
+    }
+
+    /// For arrivals that are due from `from_ns` after the plan's zero on, the engine's cells are these and no others. An answer
+    /// follows; nothing happens outside of a fleet.
+    pub fn assign(&mut self, epoch: u32, from_ns: u64, cells: Cells) {
+        if let Some(fleet) = &mut self.fleet {
+            fleet.dealing.assign(epoch, from_ns, cells);
+        }
+        self.deal(&[]);
+    }
+
+    /// What became of the next change of ownership that did.
+    pub fn answer(&mut self) -> Option<Answer> {
+        self.fleet.as_mut()?.dealing.answer()
+    }
+
+    /// From when on nothing was the engine's, once its lease has run out and every shard has given up what it had.
+    pub fn lapsed_ns(&mut self) -> Option<u64> {
+        self.fleet.as_mut()?.lapsed_ns.take()
+    }
+
+    /// Sets the plan's zero, or moves one that is to come.
     pub fn start_at(&mut self, at: Timestamp) {
         self.start = Some(at);
         if self.state != State::Over {
             self.state = State::Started;
         }
         self.tell_all(&Command::Start { at });
+        self.tell_end();
+    }
+
+    /// Tells shards of a fleet when a limit ends the plan: one that has no cells at the moment cannot know it.
+    fn tell_end(&mut self) {
+        let (Some(fleet), Some(start)) = (&self.fleet, self.start) else { return };
+        if fleet.ends_by_limit {
+            let end = fleet.dealing.limit_ns().map_or(Timestamp::MAX, |limit_ns| start.plus_nanos(limit_ns));
+            self.tell_all(&Command::End { at: end });
+        }
     }
 
     /// From [`RATE_CHANGE_LEAD_NS`] from now on, or from its beginning if that is later, the rate of a workload is `rate`
@@ -218,12 +319,39 @@ impl Run {
     /// # Errors
     /// See [`RateChangeError`].
     pub fn set_rate(&mut self, name: Option<&str>, rate: Rate) -> Result<RateChange, RateChangeError> {
+        self.change_rate(name, None, rate)
+    }
+
+    /// From `at_ns` after the plan's zero on the rate of a workload is `rate` until its end.
+    ///
+    /// # Errors
+    /// See [`RateChangeError`].
+    pub fn set_rate_at(
+        &mut self,
+        name: Option<&str>,
+        at_ns: u64,
+        rate: Rate,
+    ) -> Result<RateChange, RateChangeError> {
+        self.change_rate(name, Some(at_ns), rate)
+    }
+
+    fn change_rate(
+        &mut self,
+        name: Option<&str>,
+        at_ns: Option<u64>,
+        rate: Rate,
+    ) -> Result<RateChange, RateChangeError> {
         let place = self.rated_place(name)?;
         let start = self.start.filter(|_| self.state == State::Started && !self.stopped);
         let start = start.ok_or(RateChangeError::NotRunning)?;
+        let soonest_ns = OsClock.now().plus_nanos(RATE_CHANGE_LEAD_NS).nanos_since(start);
+        let handed_ns = self.fleet.as_ref().map_or(0, |fleet| fleet.dealing.latest_ns());
+        let from_ns = soonest_ns.max(handed_ns);
+        if let Some(at_ns) = at_ns.filter(|at_ns| *at_ns < from_ns) {
+            return Err(RateChangeError::TooEarly { at_ns, from_ns });
+        }
         let Rated { name, workload, begins_ns, profile } = &self.rated[place];
-        let zero = start.plus_nanos(*begins_ns);
-        let at_ns = OsClock.now().plus_nanos(RATE_CHANGE_LEAD_NS).nanos_since(zero);
+        let at_ns = at_ns.unwrap_or(from_ns).saturating_sub(*begins_ns);
         if at_ns >= profile.duration_ns() {
             let over = |name: &String| RateChangeError::Over { name: name.clone() };
             return Err(name.as_ref().map_or(RateChangeError::NotRunning, over));
@@ -235,8 +363,34 @@ impl Run {
         let changed = Arc::new(profile.with_rate_from(at_ns, rate)?);
         let change = RateChange { name: name.clone(), workload: *workload, at_ns: begins_ns + at_ns, rate };
         self.rated[place].profile = Arc::clone(&changed);
+        if let Some(fleet) = &mut self.fleet {
+            fleet.dealing.set_profile(change.workload, &changed);
+        }
         self.tell_all(&Command::Profile { workload: change.workload, profile: changed });
+        self.tell_end();
         Ok(change)
+    }
+
+    /// Changes of rate that were made before this engine joined: they hold for what it will be dealt.
+    ///
+    /// # Errors
+    /// See [`RateChangeError`]; there is nothing too early.
+    pub fn set_rate_before_start(
+        &mut self,
+        name: Option<&str>,
+        at_ns: u64,
+        rate: Rate,
+    ) -> Result<(), RateChangeError> {
+        let place = self.rated_place(name)?;
+        let Rated { workload, begins_ns, profile, .. } = &self.rated[place];
+        let changed = Arc::new(profile.with_rate_from(at_ns.saturating_sub(*begins_ns), rate)?);
+        let workload = *workload;
+        self.rated[place].profile = Arc::clone(&changed);
+        if let Some(fleet) = &mut self.fleet {
+            fleet.dealing.set_profile(workload, &changed);
+        }
+        self.tell_all(&Command::Profile { workload, profile: changed });
+        Ok(())
     }
 
     /// What a number of steps upwards (or, below zero, downwards) makes of the rate of each workload that is under way: a
@@ -343,6 +497,11 @@ impl Run {
         self.sending_ended
     }
 
+    /// When the first request left; none while none has.
+    pub fn first_sent(&self) -> Option<Timestamp> {
+        self.first_sent
+    }
+
     /// When the last shard had ended.
     pub fn ended(&self) -> Option<Timestamp> {
         self.ended
@@ -385,7 +544,22 @@ impl Run {
 
     /// Gives a second's memory back.
     pub fn recycle(&mut self, second: Second) {
-        self.collector.recycle(second);
+        self.collector.recycle(second.totals);
+    }
+
+    /// Gives the memory of sums back that a second held.
+    pub fn recycle_totals(&mut self, totals: measure::Totals) {
+        self.collector.recycle(totals);
+    }
+
+    /// What the plan counts.
+    pub fn shape(&self) -> Shape {
+        self.collector.shape()
+    }
+
+    /// How many cells this engine owns in its fleet; none outside of one.
+    pub fn owned_count(&self) -> u32 {
+        self.fleet.as_ref().map_or(0, |fleet| fleet.dealing.owned().count())
     }
 }
 

@@ -73,7 +73,7 @@ struct Size {
 /// # Errors
 /// See [`SizingError`].
 pub fn size(plan: &Plan, sizing: Sizing, url: &Url, routes: &[Route]) -> Result<(Plan, String), SizingError> {
-    let mut prepared = prepare(plan, url, routes, 1, 1, None)?;
+    let mut prepared = prepare(plan, url, routes, 1, 1, None, None)?;
     let (mut settings, _) = prepared.shards.remove(0);
     let asked = Asked {
         target: settings.targets.remove(0),

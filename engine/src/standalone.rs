@@ -32,6 +32,7 @@ use crate::prepare::{
 use crate::progress::{Progress, style, tell};
 use crate::protocol::Spoken;
 use crate::run::Run;
+use crate::shard::hand_over::Tenure;
 use crate::sizing::{SizingError, size};
 use crate::timeline::Timeline;
 use crate::tokens::TokenError;
@@ -105,23 +106,23 @@ impl RunError {
 }
 
 /// Everything that stands before the first request.
-struct Stage {
-    plan: Plan,
-    url: Url,
-    routes: Vec<Route>,
+pub(crate) struct Stage {
+    pub(crate) plan: Plan,
+    pub(crate) url: Url,
+    pub(crate) routes: Vec<Route>,
     /// For each target of a plan file, the ways to it, and the cap on its connections.
-    ways: Vec<Vec<Route>>,
-    caps: Vec<u32>,
-    addresses: Vec<String>,
-    builtin: Option<target::Handle>,
-    division: Division,
-    decision: Decision,
-    facts: host::Facts,
-    notes: Vec<String>,
+    pub(crate) ways: Vec<Vec<Route>>,
+    pub(crate) caps: Vec<u32>,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) builtin: Option<target::Handle>,
+    pub(crate) division: Division,
+    pub(crate) decision: Decision,
+    pub(crate) facts: host::Facts,
+    pub(crate) notes: Vec<String>,
     /// The rate that a bandwidth came to, in words.
-    derived: Option<String>,
-    cap: u32,
-    run_id: String,
+    pub(crate) derived: Option<String>,
+    pub(crate) cap: u32,
+    pub(crate) run_id: String,
 }
 
 /// Carries out one plan; yields how the program ends.
@@ -150,10 +151,10 @@ fn carry_out(
     let count = shard_count(&stage.plan, stage.division.engine.len(), stage.cap);
     let (mut prepared, mut around) = match from {
         None => {
-            let prepared = prepare(&stage.plan, &stage.url, &stage.routes, count, stage.cap, spoken)?;
+            let prepared = prepare(&stage.plan, &stage.url, &stage.routes, count, stage.cap, spoken, None)?;
             (prepared, Around::default())
         }
-        Some(from) => prepare_from(&stage, from, count)?,
+        Some(from) => prepare_from(&stage, from, count, None)?,
     };
     let judged = judged_here(from, thresholds, &prepared.names, &mut stage.notes)?;
     let thresholds = judged.as_slice();
@@ -161,7 +162,7 @@ fn carry_out(
     announce(&stage, &mut progress);
     keep_off_the_shards(&stage);
     around.set_up(&mut prepared, &mut stage.notes)?;
-    let Prepared { shards, rated, names, connections, expected } = prepared;
+    let Prepared { shards, rated, names, connections, expected, .. } = prepared;
     let launched = launch(stage.decision.driver, &stage.division.engine, shards);
     let workers = launched.inspect_err(|_| drop(around.tear_down()))?;
     let mut run = Run::new(workers, names.shape(), rated, stage.plan.timeout_ns)
@@ -317,9 +318,14 @@ fn file_run<'a>(plan: &'a Plan, from: &'a FromFile, ways: &'a [Vec<Route>], caps
 }
 
 /// What the shards are told of a plan file, and what is done around their load.
-fn prepare_from(stage: &Stage, from: &FromFile, shards: usize) -> Result<(Prepared, Around), RunError> {
+pub(crate) fn prepare_from(
+    stage: &Stage,
+    from: &FromFile,
+    shards: usize,
+    tenure: Option<&Tenure>,
+) -> Result<(Prepared, Around), RunError> {
     let run = file_run(&stage.plan, from, &stage.ways, &stage.caps);
-    let (mut prepared, mut around) = (prepare_file(&run, shards)?, Around::prepare(&run)?);
+    let (mut prepared, mut around) = (prepare_file(&run, shards, tenure)?, Around::prepare(&run)?);
     around.find_tokens(&run, prepared.shards.iter_mut().flat_map(|(settings, _)| &mut settings.scenarios))?;
     Ok((prepared, around))
 }
@@ -355,7 +361,11 @@ fn caps_of(from: &FromFile, default_cap: u32) -> Vec<u32> {
         .collect()
 }
 
-fn set_up(mut plan: Plan, sizing: Option<Sizing>, from: Option<&FromFile>) -> Result<Stage, RunError> {
+pub(crate) fn set_up(
+    mut plan: Plan,
+    sizing: Option<Sizing>,
+    from: Option<&FromFile>,
+) -> Result<Stage, RunError> {
     host::raise_descriptor_limit();
     let facts = host::Facts::gather();
     if let Some(highest) = plan.highest_rate().filter(|_| sizing.is_none()) {
@@ -461,7 +471,7 @@ fn announce(stage: &Stage, progress: &mut Progress) {
 }
 
 /// Moves the control thread off the shards' cores, where there are others.
-fn keep_off_the_shards(stage: &Stage) {
+pub(crate) fn keep_off_the_shards(stage: &Stage) {
     let others: Vec<usize> =
         stage.facts.cores.iter().copied().filter(|core| !stage.division.engine.contains(core)).collect();
     if others.is_empty() {
@@ -558,7 +568,7 @@ fn write_summary(sink: &Sink, summary: &Summary, timeline: &mut Timeline) -> Res
 }
 
 /// `count` in `seconds`, as millionths per second.
-fn micro_tps(count: u64, seconds: f64) -> u64 {
+pub(crate) fn micro_tps(count: u64, seconds: f64) -> u64 {
     let ns = Duration::from_secs_f64(seconds).as_nanos();
     let micro = (u128::from(count) * 1_000_000_000_000_000).checked_div(ns).unwrap_or(0);
     u64::try_from(micro).unwrap_or(u64::MAX)

@@ -181,6 +181,7 @@ mod shards {
             ends_by_count: false,
             catch_up: CatchUp::Burst,
             pacing: Pacing::Sleep,
+            tenure: None,
             cpu_clock: allocations,
             core_wait_clock: || None,
         }
@@ -258,7 +259,7 @@ mod shards {
                         snapshot.clear();
                         control.give_back(snapshot);
                     }
-                    Report::SendingEnded { .. } | Report::Warmup(_) => {}
+                    _ => {}
                 }
             }
         }

@@ -131,7 +131,7 @@ mod growth {
             if index % 600 == 0 {
                 interval_line(index, &second.totals);
             }
-            feed.collector.recycle(second);
+            feed.collector.recycle(second.totals);
             if index == 60 {
                 after_a_minute = live();
             } else if index > 60 {

@@ -106,6 +106,7 @@ fn settings(case: Case, address: SocketAddr) -> Settings {
         ends_by_count: false,
         catch_up: CatchUp::Burst,
         pacing: Pacing::Sleep,
+        tenure: None,
         cpu_clock: || 0,
         core_wait_clock: || None,
     }
@@ -165,7 +166,7 @@ fn run(case: Case, address: SocketAddr) -> Outcome {
                     snapshot.clear();
                     control.give_back(snapshot);
                 }
-                Report::SendingEnded { .. } | Report::Warmup(_) => {}
+                _ => {}
             }
         }
         if is_over {

@@ -163,6 +163,7 @@ fn settings(row: Row) -> Settings {
         ends_by_count: true,
         catch_up: CatchUp::Burst,
         pacing: Pacing::Sleep,
+        tenure: None,
         cpu_clock: || 0,
         core_wait_clock: || None,
     }

@@ -192,7 +192,7 @@ pub struct Delta {
     pub sequence: u64,
     /// The epoch at its end.
     pub epoch: u32,
-    /// Which second of the results, from 0 on. The warm-up comes with second 0.
+    /// Which second of the results, from 0 on. What the warm-up measured comes at the end, with the last second.
     pub second: u64,
     /// Up to where it was measured, in nanoseconds of the results.
     pub until_ns: u64,

@@ -27,15 +27,16 @@ use plan::{DEFAULT_SEED, DEFAULT_TIMEOUT_NS, Plan};
 use scenario::{FeederNames, Key, Program, Scenario, Scope, Target};
 use schedule::{Arrivals, Cells, Process, Profile};
 
-use self::users::{closed, stays};
+use self::users::{of_stays, stays};
 use super::{
-    DISCARD_FROM, PrepareError, Prepared, WAITING_MAX, catch_up, part, slots_here, thread_core_wait_ns,
-    thread_cpu_ns, tls_settings,
+    DISCARD_FROM, PrepareError, Prepared, WAITING_MAX, WholeWorkload, catch_up, part, slots_here,
+    thread_core_wait_ns, thread_cpu_ns, tls_settings,
 };
 use crate::io::Route;
 use crate::run::Rated;
+use crate::shard::hand_over::Tenure;
 use crate::shard::scenarios::{Barrier, ScenarioSettings, Token, World};
-use crate::shard::workload::{Task, Workload};
+use crate::shard::workload::Task;
 use crate::shard::{FailStatus, RequestSettings, Settings, TargetSettings, TlsSettings};
 
 /// Iterations at one time over all shards, at most.
@@ -58,29 +59,30 @@ pub struct FileRun<'a> {
     pub unix_offset_ns: u64,
 }
 
-/// Splits a plan file over `shards` shards.
+/// Splits a plan file over `shards` shards. With a `tenure` they begin with nothing, and are told later what they own.
 ///
 /// # Errors
 /// See [`PrepareError`].
-pub fn prepare_file(run: &FileRun<'_>, shards: usize) -> Result<Prepared, PrepareError> {
+pub fn prepare_file(
+    run: &FileRun<'_>,
+    shards: usize,
+    tenure: Option<&Tenure>,
+) -> Result<Prepared, PrepareError> {
     let FileRun { file, plan, .. } = run;
     let feeders = feeders(run, &|_| true)?;
     let mut list = List::new(file.limits.names as usize);
     let compiled = compile(run, &feeders, &mut list)?;
     let names = list.names(file);
     let targets = targets(run, shards)?;
-    let cells = plan.cells().deal(&vec![1; shards])?;
-    let (mut asked, mut rated) = (Vec::new(), Vec::new());
-    let mut per_shard: Vec<Vec<Workload>> = (0..shards).map(|_| Vec::new()).collect();
+    let (mut asked, mut rated, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     for (index, workload) in file.workloads.iter().enumerate() {
         let rows = slots_with_rows(&compiled[index].feeders);
         asked.push(expected(workload, plan, rows));
         rated.extend(rated_of(workload, index, plan)?);
         let task = Task::Scenario(u16::try_from(index).unwrap_or(u16::MAX));
-        for (place, split) in split(workload, plan, &cells, rows, task)?.into_iter().enumerate() {
-            per_shard[place].push(split);
-        }
+        whole.push(whole_of(workload, plan, rows, task)?);
     }
+    let per_shard = super::split(&whole, plan, shards, tenure)?;
     let connections = run.caps.iter().fold(0_u32, |sum, cap| sum.saturating_add(*cap));
     let shards = per_shard.into_iter().enumerate().map(|(index, workloads)| {
         let settings = Settings {
@@ -105,6 +107,7 @@ pub fn prepare_file(run: &FileRun<'_>, shards: usize) -> Result<Prepared, Prepar
             warmup_ns: plan.warmup_ns,
             duration_ns: plan.run_ns(),
             ends_by_count: false,
+            tenure: tenure.cloned(),
             catch_up: catch_up(plan),
             pacing: super::pacing(plan),
             cpu_clock: thread_cpu_ns,
@@ -112,7 +115,7 @@ pub fn prepare_file(run: &FileRun<'_>, shards: usize) -> Result<Prepared, Prepar
         };
         (settings, workloads)
     });
-    Ok(Prepared { shards: shards.collect(), rated, names, connections, expected: asked })
+    Ok(Prepared { shards: shards.collect(), whole, rated, names, connections, expected: asked })
 }
 
 /// How many arrivals of a workload are this engine's, where its schedule and data say so; a workload of users waits for
@@ -473,40 +476,33 @@ fn targets(run: &FileRun<'_>, shards: usize) -> Result<Vec<WholeTarget>, Prepare
     run.file.targets.iter().zip(run.ways).zip(run.caps).map(one).collect()
 }
 
-/// A workload, split over the owners of `cells`. What begins with the run also warms it up, at the rate or with the users
-/// with which it begins; everything else is that much later.
-fn split(
+/// A whole workload. What begins with the run also warms it up, at the rate or with the users with which it begins;
+/// everything else is that much later.
+fn whole_of(
     workload: &FileWorkload,
     plan: &Plan,
-    cells: &[Cells],
     rows: Option<u64>,
     task: Task,
-) -> Result<Vec<Workload>, PrepareError> {
+) -> Result<WholeWorkload, PrepareError> {
     let (warmup_ns, begins_ns) = beginning(workload, plan);
     let ends_ns = workload.end_ns().saturating_add(plan.warmup_ns);
-    match &workload.load {
+    let whole = match &workload.load {
         WorkloadLoad::Open { profile, process, count } => {
             let profile = Arc::new(with_warmup(profile, warmup_ns)?);
-            let limit = [*count, rows].into_iter().flatten().min();
-            let one = |cells: &Cells| {
-                let arrivals = Arrivals::new(Arc::clone(&profile), *process, cells);
-                let arrivals = match limit {
-                    Some(limit) => arrivals.with_limit(limit),
-                    None => arrivals,
-                };
-                Workload::open(arrivals, task).between(begins_ns, ends_ns)
+            let arrivals = Arrivals::new(profile, *process, &Cells::none());
+            let arrivals = match [*count, rows].into_iter().flatten().min() {
+                Some(limit) => arrivals.with_limit(limit),
+                None => arrivals,
             };
-            Ok(cells.iter().map(one).collect())
+            WholeWorkload::open(arrivals, task)
         }
         WorkloadLoad::Closed { stages, first, spawn_rate, iterations } => {
             let stays = stays(*first, stages, *spawn_rate, warmup_ns)?;
-            let closed = closed(&stays, workload.load.most_users(), cells, plan, *iterations, rows);
-            Ok(closed
-                .into_iter()
-                .map(|users| Workload::closed(users, task).between(begins_ns, ends_ns))
-                .collect())
+            let users = of_stays(stays, workload.load.most_users(), *iterations, rows);
+            WholeWorkload::closed(users, task)
         }
-    }
+    };
+    Ok(whole.between(begins_ns, ends_ns))
 }
 
 /// How long a workload warms up, and where its own zero lies.

@@ -148,9 +148,9 @@ impl<I: Io> Shard<I> {
     pub(super) fn stop(&mut self) {
         self.stopped = true;
         match self.phase {
-            Phase::Warming | Phase::Armed => self.finish(),
+            Phase::Held | Phase::Warming | Phase::Armed => self.finish(),
             Phase::Running => {
-                self.drop_due();
+                self.drop_due(self.now.plus_nanos(1), DropReason::Interrupted);
                 self.drop_waiting(DropReason::Interrupted);
                 self.cut_off_iterations(false);
                 self.end_sending();
@@ -169,7 +169,7 @@ impl<I: Io> Shard<I> {
         self.stopped = true;
         if self.phase != Phase::Done {
             if self.phase == Phase::Running {
-                self.drop_due();
+                self.drop_due(self.now.plus_nanos(1), DropReason::Interrupted);
                 self.end_sending();
             }
             self.drop_waiting(DropReason::Interrupted);
@@ -178,11 +178,11 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// Counts the arrivals that are due by now and were not reached: the shard was late for them, and they will
+    /// Counts the arrivals that are due before `until` and were not reached: the shard was late for them, and they will
     /// never be sent. Before the start and after the end there are none.
-    fn drop_due(&mut self) {
+    pub(super) fn drop_due(&mut self, until: Timestamp, reason: DropReason) {
         let now = self.now;
-        while let Some((_, workload)) = self.next_due().filter(|(due, _)| *due <= now && *due < self.end) {
+        while let Some((_, workload)) = self.next_due().filter(|(due, _)| *due < until.min(self.end)) {
             let Some(due) = self.workloads[workload].take(self.start) else { return };
             let request = match self.workloads[workload].task {
                 Task::Request(request) => Some(request),
@@ -192,7 +192,7 @@ impl<I: Io> Shard<I> {
                     let counted = self.iterations.counted(scenario);
                     let recorder = self.recorder(due.intended < self.origin);
                     recorder.iteration_scheduled(counted);
-                    recorder.iteration_dropped(counted, DropReason::Interrupted);
+                    recorder.iteration_dropped(counted, reason);
                     continue;
                 }
             };
@@ -201,13 +201,13 @@ impl<I: Io> Shard<I> {
             recorder.scheduled(1);
             recorder.lag(now.nanos_since(due.intended));
             match name {
-                Some(name) => recorder.dropped(name, DropReason::Interrupted),
-                None => recorder.dropped_unnamed(DropReason::Interrupted),
+                Some(name) => recorder.dropped(name, reason),
+                None => recorder.dropped_unnamed(reason),
             }
         }
     }
 
-    fn drop_waiting(&mut self, reason: DropReason) {
+    pub(super) fn drop_waiting(&mut self, reason: DropReason) {
         for target_index in 0..self.targets.len() {
             while let Some(waiting) = self.targets[target_index].waiting.pop() {
                 let name = self.settings.requests[usize::from(waiting.cause.request)].name;

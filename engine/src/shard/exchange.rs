@@ -173,6 +173,12 @@ impl ExchangeTable {
             .min_by_key(|(_, exchange)| exchange.deadline)
     }
 
+    /// When the first of those in flight was handed to the kernel.
+    pub(crate) fn first_sent(&self) -> Option<Timestamp> {
+        let heads = self.lists.iter().filter(|list| list.oldest != NONE);
+        heads.map(|list| self.places[list.oldest as usize].exchange.sent).min()
+    }
+
     /// What an exchange in flight is for.
     pub(crate) fn cause(&self, id: ExchangeId) -> Cause {
         self.places[id.0 as usize].exchange.cause

@@ -413,7 +413,9 @@ impl<I: Io> Shard<I> {
     fn go_on(&mut self, id: IterationId, cause: Cause, then: Then, pause_ns: u64) {
         match then {
             Then::Ended(outcome) => self.end_iteration(id, end_of(outcome), self.now),
-            _ if self.stopped => self.end_iteration(id, IterationEnd::CutOff, self.now),
+            _ if self.stopped || self.handed.has_given_up => {
+                self.end_iteration(id, IterationEnd::CutOff, self.now);
+            }
             Then::Continue if pause_ns > 0 => {
                 self.iterations.resting.push(Reverse((self.now.plus_nanos(pause_ns), id)));
             }

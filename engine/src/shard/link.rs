@@ -13,12 +13,13 @@ use measure::{Shape, Snapshot};
 use rtrb::{Consumer, Producer, RingBuffer};
 use schedule::Profile;
 
+use super::hand_over::Hand;
 use super::scenarios::TokenValue;
 
 /// Snapshots that go round between a shard and the control thread, beside the shard's own.
 const SPARES: usize = 3;
 
-/// More than all snapshots and messages that can ever be under way.
+/// More than all snapshots and messages that can ever be under way: seven snapshots, and one message of each other kind.
 const CAPACITY: usize = 16;
 
 /// What the control thread tells a shard.
@@ -43,6 +44,15 @@ pub enum Command {
         /// The token.
         value: TokenValue,
     },
+    /// Open the connections that the plan wants before the start. Heard by shards with a tenure, which wait for it.
+    Open,
+    /// Of these workloads the shard owns this, from an instant on.
+    Hand(Box<Hand>),
+    /// Nothing is due from `at` on.
+    End {
+        /// Instant of this machine's monotonic clock.
+        at: Timestamp,
+    },
     /// Send nothing more; wait for responses until the grace is over.
     Stop,
     /// Leave now; what is unfinished is cut off.
@@ -59,6 +69,23 @@ pub enum Report {
     },
     /// Nothing more becomes due from `at` on: the plan or its count is at its end, or a stop or an abort came.
     SendingEnded {
+        /// Instant of this machine's monotonic clock.
+        at: Timestamp,
+    },
+    /// A [`Hand`] was heard.
+    Handed {
+        /// Whether it was in time, and is obeyed; if not, nothing of it is.
+        in_time: bool,
+        /// With what it took the place of.
+        hand: Box<Hand>,
+    },
+    /// The lease ran out, and everything that is due from then on was given up.
+    GaveUp {
+        /// From when on, counted from the plan's zero.
+        at_ns: u64,
+    },
+    /// The first request left.
+    FirstSent {
         /// Instant of this machine's monotonic clock.
         at: Timestamp,
     },

@@ -15,10 +15,12 @@
 //!
 //! ```text
 //!   Warming ──► Armed ──start──► Running ──end, stop──► Draining ──empty, grace over──► Done
-//!      └─────────────┴──────────────┴─────── abort ─────────┴───────────────────────────►
+//!      │└────────────┴──────────────┴─────── abort ─────────┴───────────────────────────►
+//!   Held, in a fleet: opens nothing before it is told to
 //! ```
 
 pub(crate) mod exchange;
+pub mod hand_over;
 pub mod lease;
 pub mod link;
 pub mod pacing;
@@ -33,6 +35,7 @@ mod release;
 pub mod scenarios;
 mod settings;
 mod targets;
+pub mod users;
 mod waiting;
 
 #[cfg(test)]
@@ -48,6 +51,7 @@ pub use settings::{FailStatus, RequestSettings, Settings, TargetSettings, TlsSet
 use crate::conn::Connection;
 use crate::io::{ConnId, Io, PreparedId, Wait};
 use exchange::{Cause, ExchangeTable};
+use hand_over::Handed;
 use iterations::Iterations;
 use leaving::Leaving;
 use link::{Command, Link, Report};
@@ -84,6 +88,8 @@ const OPENS_PER_TURN: u32 = 4;
 /// Where the shard is in its run.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Phase {
+    /// In a fleet: nothing is opened before somebody says so.
+    Held,
     /// Opening the connections that the plan wants open before the start.
     Warming,
     /// Ready; the start is not known yet.
@@ -164,6 +170,9 @@ pub struct Shard<I: Io> {
     opens_left: u32,
     /// A stop or abort came.
     stopped: bool,
+    handed: Handed,
+    /// When the first request left, once that was told.
+    first_sent: Option<Timestamp>,
 }
 
 impl<I: Io> Shard<I> {
@@ -218,7 +227,7 @@ impl<I: Io> Shard<I> {
             leaving: Leaving::new(),
             recorders: [recorder(false), recorder(true)],
             reserve: (0..2).map(|_| Box::new(Snapshot::new(settings.shape))).collect(),
-            phase: Phase::Warming,
+            phase: if settings.tenure.is_some() { Phase::Held } else { Phase::Warming },
             now,
             present: now,
             steps: 0,
@@ -237,6 +246,8 @@ impl<I: Io> Shard<I> {
             opens_left: OPENS_PER_TURN,
             unheard_turns: 0,
             stopped: false,
+            handed: Handed::default(),
+            first_sent: None,
             io,
             settings,
             workloads: workloads.iter().map(Workload::copied).collect(),
@@ -249,7 +260,9 @@ impl<I: Io> Shard<I> {
     /// # Errors
     /// The driver broke. What was sealed before has been reported.
     pub fn run(mut self) -> io::Result<I> {
-        self.open_warm();
+        if self.phase == Phase::Warming {
+            self.open_warm();
+        }
         while self.phase != Phase::Done {
             self.turn()?;
         }
@@ -269,7 +282,10 @@ impl<I: Io> Shard<I> {
             self.unheard_turns = self.exchanges.len() / HEARD_PER_TURN + 1;
         }
         self.seal_due(before);
-        self.obey();
+        self.obey(before);
+        if self.settings.tenure.is_some() {
+            self.look_at_lease(before);
+        }
         self.complete();
         self.resume_iterations();
         self.release();
@@ -277,6 +293,9 @@ impl<I: Io> Shard<I> {
         // Most turns find nothing to open; but a table that was full may have room by now.
         self.open_for_all();
         self.count_sent();
+        if self.first_sent.is_none() {
+            self.note_first_sent();
+        }
         self.settle();
         // Only here: what this turn did not judge, it did not cut off either.
         self.unheard_turns = self.unheard_turns.saturating_sub(1);
@@ -324,25 +343,51 @@ impl<I: Io> Shard<I> {
         Wait::Until(until)
     }
 
-    /// Obeys what the control thread says.
-    fn obey(&mut self) {
+    /// Obeys what the control thread says. Nothing was released since the turn `before`.
+    fn obey(&mut self, before: Timestamp) {
         while let Some(command) = self.link.command() {
             match command {
-                // Only what has not begun can: a stop may have been quicker than the start.
-                Command::Start { .. } if !matches!(self.phase, Phase::Warming | Phase::Armed) => {}
-                Command::Start { at } => {
-                    self.start = at;
-                    self.origin = at.plus_nanos(self.settings.warmup_ns);
-                    self.end = at.plus_nanos(self.settings.duration_ns);
-                    self.sealed_until = self.origin;
-                    self.smoother = Smoother::new(self.now);
-                    self.phase = Phase::Running;
+                Command::Open if self.phase == Phase::Held => {
+                    self.phase = Phase::Warming;
+                    self.open_warm();
                 }
-                Command::Profile { workload, profile } => self.workloads[workload].set_profile(profile),
+                Command::Open => {}
+                Command::Start { at } => self.start_at(at),
+                Command::Hand(hand) => self.hand_over(hand, before),
+                Command::End { at } => self.end = at.min(self.start.plus_nanos(self.settings.duration_ns)),
+                Command::Profile { workload, profile } => self.workloads[workload].set_profile(&profile),
                 Command::Token { place, value } => self.iterations.take_token(place, &value),
                 Command::Stop => self.stop(),
                 Command::Abort => self.abort(),
             }
+        }
+    }
+
+    /// The plan's zero is `at`. Only what has not begun can: a stop may have been quicker. A start that has not come can be moved.
+    fn start_at(&mut self, at: Timestamp) {
+        let is_to_come = self.phase == Phase::Running && self.now < self.start;
+        if !is_to_come && !matches!(self.phase, Phase::Warming | Phase::Armed) {
+            return;
+        }
+        self.start = at;
+        self.origin = at.plus_nanos(self.settings.warmup_ns);
+        self.end = at.plus_nanos(self.settings.duration_ns);
+        self.sealed_until = self.origin;
+        if self.settings.tenure.is_some() && self.now > self.origin {
+            // Of a run that it joins on the way, it measures the part that it is there for.
+            self.sealed_until = self.now;
+            self.core_wait_sealed_ns = (self.settings.core_wait_clock)().unwrap_or(0);
+        }
+        self.smoother = Smoother::new(self.now);
+        self.phase = Phase::Running;
+    }
+
+    /// Tells when the first request left, once it has.
+    #[cold]
+    fn note_first_sent(&mut self) {
+        if let Some(at) = self.exchanges.first_sent() {
+            self.first_sent = Some(at);
+            self.link.report(Report::FirstSent { at });
         }
     }
 

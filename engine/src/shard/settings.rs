@@ -6,6 +6,7 @@ use measure::Shape;
 
 use scenario::Needs;
 
+use super::hand_over::Tenure;
 use super::pacing::{CatchUp, Pacing};
 use super::scenarios::ScenarioSettings;
 use crate::io::{Limits, Message, Route};
@@ -54,6 +55,9 @@ pub struct Settings {
     pub kept_body_bytes: u32,
     /// What is added to the monotonic clock for Unix time, in nanoseconds.
     pub unix_offset_ns: u64,
+    /// The lease under which a fleet's shard sends; it then waits to be told what it owns, and before that to open
+    /// connections. `None` for a shard that owns what it begins with.
+    pub tenure: Option<Tenure>,
     /// CPU time of the calling thread, in nanoseconds.
     pub cpu_clock: fn() -> u64,
     /// For how long the calling thread could have run and had no core, in nanoseconds since it began; None where the

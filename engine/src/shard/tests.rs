@@ -12,11 +12,12 @@ use super::link::{Command, Control, Report, pair};
 use super::pacing::{CatchUp, Pacing};
 use super::workload::{Task, Users, Workload};
 use super::{FailStatus, Phase, RequestSettings, Settings, Shard, TargetSettings};
-use crate::io::Errno;
 use crate::io::sim::{DelayLaw, HttpServer, Listener, LocalRefusal, Network, Quirk, SimIo, Truth};
+use crate::io::{Errno, Io};
 
 mod apart;
 mod ending;
+mod hand_over;
 mod ids;
 mod iterations;
 mod lateness;
@@ -45,6 +46,10 @@ struct Lab {
     users: Option<Users2>,
     /// How many arrivals the plan has at most.
     limit: Option<u64>,
+    /// What the shard is told before its start, if it has a tenure.
+    before: Vec<Command>,
+    /// How long before the usual instant the plan began.
+    began_before_ns: u64,
     /// What happens from outside, and when: offsets from the start, rising.
     acts: Vec<(u64, Act)>,
 }
@@ -58,6 +63,10 @@ enum Act {
     Freeze(u64),
     /// The control thread gives no emptied snapshot back for so long.
     Withhold(u64),
+    /// The lease is renewed until so long after now.
+    Renew(u64),
+    /// The lease begins anew, until so long after now.
+    Anew(u64),
 }
 
 #[derive(Copy, Clone)]
@@ -73,6 +82,11 @@ struct Outcome {
     sealed: Vec<(u64, u64, u64)>,
     /// From when on nothing more was due.
     sending_ended: Option<Timestamp>,
+    /// Hands that were answered: epoch, and whether it was in time.
+    handed: Vec<(u32, bool)>,
+    /// From when on nothing was the shard's, each time that its lease ran out.
+    gave_up: Vec<u64>,
+    first_sent: Option<Timestamp>,
     truth: Truth,
     start: Timestamp,
     asked: u64,
@@ -130,6 +144,7 @@ impl Lab {
                 ends_by_count: false,
                 catch_up: CatchUp::Burst,
                 pacing: Pacing::Sleep,
+                tenure: None,
                 cpu_clock: || 0,
                 core_wait_clock: || None,
             },
@@ -138,6 +153,8 @@ impl Lab {
             task: Task::Request(0),
             users: None,
             limit: None,
+            before: Vec::new(),
+            began_before_ns: 0,
             acts: Vec::new(),
         }
     }
@@ -182,7 +199,8 @@ impl Lab {
             Workload::closed(Users::new(vec![0; users.count], users.think_ns, users.requests), self.task)
         } else {
             let profile = Arc::new(profile.clone().expect("the open model has a profile"));
-            let arrivals = Arrivals::new(profile, Process::Deterministic, &Cells::all());
+            let cells = if self.settings.tenure.is_some() { Cells::none() } else { Cells::all() };
+            let arrivals = Arrivals::new(profile, Process::Deterministic, &cells);
             let arrivals = match self.limit {
                 Some(count) => arrivals.with_limit(count),
                 None => arrivals,
@@ -190,15 +208,14 @@ impl Lab {
             Workload::open(arrivals, self.task)
         };
         let (link, mut control) = pair();
-        let start = Timestamp::from_nanos(BOOT + LEAD);
+        let start = Timestamp::from_nanos(BOOT + LEAD - self.began_before_ns);
         let mut shard = Shard::new(io, self.settings.clone(), &[workload], link);
-        let mut heard = Heard {
-            totals: Totals::new(self.settings.shape),
-            sealed: Vec::new(),
-            sending_ended: None,
-            kept: Vec::new(),
-        };
-        shard.open_warm();
+        let mut heard = Heard { totals: Totals::new(self.settings.shape), ..Heard::default() };
+        match self.settings.tenure {
+            None => shard.open_warm(),
+            Some(_) => assert!(control.tell(Command::Open)),
+        }
+        assert!(self.before.into_iter().all(|command| control.tell(command)));
         assert!(control.tell(Command::Start { at: start }));
         let mut acts = self.acts.into_iter().peekable();
         let mut withheld_until = Timestamp::ZERO;
@@ -211,6 +228,10 @@ impl Lab {
                     Act::Tell(command) => assert!(control.tell(command)),
                     Act::Freeze(ns) => shard.io.freeze(ns),
                     Act::Withhold(ns) => withheld_until = shard.now.plus_nanos(ns),
+                    Act::Renew(ns) => {
+                        assert!(tenure(&shard).renew(shard.now.as_nanos(), shard.now.as_nanos() + ns));
+                    }
+                    Act::Anew(ns) => tenure(&shard).begin_anew(shard.now.as_nanos() + ns),
                 }
             }
             heard.drain(&mut control, shard.now < withheld_until);
@@ -218,17 +239,40 @@ impl Lab {
         heard.drain(&mut control, false);
         assert_eq!(shard.io.open_count(), 0, "connections left open");
         let truth = shard.io.finish();
-        let Heard { totals, sealed, sending_ended, .. } = heard;
+        let Heard { totals, sealed, sending_ended, handed, gave_up, first_sent, .. } = heard;
         let asked = profile.as_ref().map_or(0, Profile::arrival_count);
-        Outcome { totals, sealed, sending_ended, truth, start, asked, profile, task: self.task, opening_most }
+        let task = self.task;
+        Outcome {
+            totals,
+            sealed,
+            sending_ended,
+            handed,
+            gave_up,
+            first_sent,
+            truth,
+            start,
+            asked,
+            profile,
+            task,
+            opening_most,
+        }
     }
 }
 
+/// The lease of a shard that has one.
+fn tenure<I: Io>(shard: &Shard<I>) -> &super::lease::Lease {
+    &shard.settings.tenure.as_ref().expect("there is a lease").lease
+}
+
 /// The control thread's side of a simulated run.
+#[derive(Default)]
 struct Heard {
     totals: Totals,
     sealed: Vec<(u64, u64, u64)>,
     sending_ended: Option<Timestamp>,
+    handed: Vec<(u32, bool)>,
+    gave_up: Vec<u64>,
+    first_sent: Option<Timestamp>,
     kept: Vec<Box<Snapshot>>,
 }
 
@@ -237,6 +281,12 @@ impl Heard {
         while let Some(report) = control.report() {
             if let Report::SendingEnded { at } = report {
                 assert_eq!(self.sending_ended.replace(at), None, "sending ends once");
+            } else if let Report::Handed { in_time, hand } = report {
+                self.handed.push((hand.epoch, in_time));
+            } else if let Report::GaveUp { at_ns } = report {
+                self.gave_up.push(at_ns);
+            } else if let Report::FirstSent { at } = report {
+                assert_eq!(self.first_sent.replace(at), None, "a first request leaves once");
             } else if let Report::Sealed(mut snapshot) | Report::Warmup(mut snapshot) = report {
                 self.totals.absorb(&snapshot);
                 if !snapshot.warmup {

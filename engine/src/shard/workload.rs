@@ -6,13 +6,14 @@
 //!
 //! Invariant: instants handed out never decrease.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use clock::Timestamp;
 use schedule::{Arrivals, Profile};
 
 use super::exchange::NONE;
+use super::hand_over::Share;
+pub use super::users::{Stay, Users};
 
 /// One piece of due work.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -34,8 +35,28 @@ pub struct Workload {
     pub(crate) task: Task,
     /// When it begins, from the plan's zero on.
     begins_ns: u64,
-    /// From when on nothing of it is due, from the plan's zero on.
+    /// From when on nothing of `source` is due, from the plan's zero on.
     ends_ns: u64,
+    /// What follows `source`, where cells change hands.
+    coming: Option<Box<Coming>>,
+    /// From when on nothing of the workload is due at all.
+    over_ns: u64,
+    /// What a hand-over took the place of, until somebody takes its memory away.
+    retired: Option<Box<Coming>>,
+}
+
+/// What a hand-over took the place of. It has no other use than to be freed.
+#[derive(Clone, Debug)]
+#[expect(dead_code, reason = "what it holds is freed with it")]
+pub struct Retired(Box<Coming>);
+
+/// The arrivals that a workload has behind a hand-over.
+#[derive(Clone, Debug)]
+struct Coming {
+    arrivals: Arrivals,
+    /// From when on nothing of them is due, from the plan's zero on.
+    ends_ns: u64,
+    next: Option<Box<Coming>>,
 }
 
 /// What is done for an arrival.
@@ -58,169 +79,33 @@ enum Source {
     Closed(Users),
 }
 
-/// A stretch of time in which a user of the closed model is there.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Stay {
-    /// When the user enters, from the workload's zero on.
-    pub enters_ns: u64,
-    /// From when on the user begins nothing more.
-    pub leaves_ns: u64,
-    /// Which user of the shard.
-    pub user: u32,
-}
-
-/// One user of the closed model.
-#[derive(Copy, Clone, Debug, Default)]
-struct User {
-    /// Which of the plan's users.
-    number: u64,
-    /// Iterations begun.
-    begun: u64,
-    /// When the stay at hand ends.
-    leaves: Timestamp,
-}
-
-/// The closed model's users on one shard.
-#[derive(Clone, Debug)]
-pub struct Users {
-    /// When each user of this shard enters, in order.
-    stays: VecDeque<Stay>,
-    members: Vec<User>,
-    /// How many users the whole plan has.
-    population: u64,
-    /// Iterations of each user, at most.
-    each: u64,
-    /// A user leaves whose next slot would not be below this one.
-    slots: u64,
-    think_ns: u64,
-    /// Users ready for their next request. Thinking is constant, so they get ready in order.
-    ready: VecDeque<(Timestamp, u32)>,
-    /// Requests that may still be begun; `None` is no bound.
-    remaining: Option<u64>,
-}
-
-impl Users {
-    /// Users who enter at `entries_ns` after the start (in order), think `think_ns` between requests and
-    /// together begin at most `requests`.
-    pub fn new(entries_ns: Vec<u64>, think_ns: u64, requests: Option<u64>) -> Self {
-        let population = entries_ns.len() as u64;
-        let stay = |(user, enters_ns): (u32, u64)| Stay { enters_ns, leaves_ns: u64::MAX, user };
-        let stays = (0..).zip(entries_ns).map(stay).collect();
-        Self { think_ns, ..Self::staying(stays, (0..population).collect(), population, requests) }
-    }
-
-    /// Users who come and go, `stays` rising by entry. They are the users `numbers` of the plan's `population`, and
-    /// together begin at most `iterations`.
-    ///
-    /// # Panics
-    /// When a stay is of a user without a number.
-    pub fn staying(stays: Vec<Stay>, numbers: Vec<u64>, population: u64, iterations: Option<u64>) -> Self {
-        assert!(stays.iter().all(|stay| (stay.user as usize) < numbers.len()), "every user has a number");
-        Self {
-            ready: VecDeque::new(),
-            stays: stays.into(),
-            members: numbers.into_iter().map(|number| User { number, ..User::default() }).collect(),
-            population,
-            each: u64::MAX,
-            slots: u64::MAX,
-            think_ns: 0,
-            remaining: iterations,
-        }
-    }
-
-    /// Has each user rest for so long between two requests.
-    #[must_use]
-    pub fn thinking(self, think_ns: u64) -> Self {
-        Self { think_ns, ..self }
-    }
-
-    /// Bounds the iterations of each user, and the slots that there are rows for.
-    #[must_use]
-    pub fn within(self, each: u64, slots: u64) -> Self {
-        Self { each, slots, ..self }
-    }
-
-    fn next(&self, start: Timestamp) -> Option<Timestamp> {
-        if self.remaining == Some(0) {
-            return None;
-        }
-        let entry = self.stays.front().map(|stay| start.plus_nanos(stay.enters_ns));
-        let ready = self.ready.front().map(|&(at, _)| at);
-        match (entry, ready) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
-    }
-
-    fn take(&mut self, start: Timestamp) -> Option<Due> {
-        let next = self.next(start)?;
-        let due = match self.ready.front() {
-            Some(&(at, user)) if at <= next => {
-                self.ready.pop_front();
-                Due { intended: at, slot: self.next_slot(user), user }
-            }
-            _ => {
-                let Stay { leaves_ns, user, .. } = self.stays.pop_front()?;
-                self.members[user as usize].leaves = start.plus_nanos(leaves_ns);
-                Due { intended: next, slot: self.next_slot(user), user }
-            }
-        };
-        if let Some(remaining) = &mut self.remaining {
-            *remaining -= 1;
-        }
-        Some(due)
-    }
-
-    /// The n-th iteration of user k among p users has slot n × p + k.
-    fn next_slot(&mut self, user: u32) -> u64 {
-        let slot = self.slot(user);
-        self.members[user as usize].begun += 1;
-        slot
-    }
-
-    fn slot(&self, user: u32) -> u64 {
-        let User { number, begun, .. } = self.members[user as usize];
-        begun.saturating_mul(self.population).saturating_add(number)
-    }
-
-    /// The iteration of a user has ended, and the next may begin at `at`.
-    fn rest(&mut self, user: u32, at: Timestamp) {
-        let User { begun, leaves, .. } = self.members[user as usize];
-        if at >= leaves || begun >= self.each || self.slot(user) >= self.slots {
-            return;
-        }
-        if self.ready.back().is_none_or(|&(latest, _)| latest <= at) {
-            self.ready.push_back((at, user));
-            return;
-        }
-        // Pauses after failed connects may exceed the think time: keep the order of the queue.
-        let place = self.ready.partition_point(|&(ready, _)| ready <= at);
-        self.ready.insert(place, (at, user));
-    }
-}
-
 impl Workload {
     /// Arrivals of a schedule of the plan's.
     pub fn open(arrivals: Arrivals, task: Task) -> Self {
-        Self { source: Source::Open(arrivals), task, begins_ns: 0, ends_ns: u64::MAX }
+        Self::of(Source::Open(arrivals), task)
     }
 
     /// Users who wait until their task is done before they begin it again.
     pub fn closed(users: Users, task: Task) -> Self {
-        Self { source: Source::Closed(users), task, begins_ns: 0, ends_ns: u64::MAX }
+        Self::of(Source::Closed(users), task)
+    }
+
+    fn of(source: Source, task: Task) -> Self {
+        let (ends_ns, over_ns) = (u64::MAX, u64::MAX);
+        Self { source, task, begins_ns: 0, ends_ns, coming: None, over_ns, retired: None }
     }
 
     /// Moves it to a stretch of the plan: its own zero is at `begins_ns`, and nothing of it is due from `ends_ns` on.
     #[must_use]
     pub fn between(self, begins_ns: u64, ends_ns: u64) -> Self {
-        Self { begins_ns, ends_ns, ..self }
+        Self { begins_ns, ends_ns, over_ns: ends_ns, ..self }
     }
 
     /// A copy for a run that has not begun, in memory that the calling thread takes now; running takes no more.
     pub(crate) fn copied(&self) -> Self {
         let mut copy = self.clone();
         if let Source::Closed(users) = &mut copy.source {
-            users.ready.reserve_exact(users.members.len());
+            users.make_room();
         }
         copy
     }
@@ -228,12 +113,8 @@ impl Workload {
     /// Where its users lie, for the test that shards lie apart.
     #[cfg(test)]
     pub(crate) fn memory(&self) -> Vec<std::ops::Range<usize>> {
-        let Source::Closed(Users { ready, members, .. }) = &self.source else { return Vec::new() };
-        let (ready_at, members_at) = (ready.as_slices().0.as_ptr().addr(), members.as_ptr().addr());
-        vec![
-            ready_at..ready_at + ready.capacity() * size_of::<(Timestamp, u32)>(),
-            members_at..members_at + members.capacity() * size_of::<User>(),
-        ]
+        let Source::Closed(users) = &self.source else { return Vec::new() };
+        users.memory()
     }
 
     /// When the next piece of work is due; `None` when there is none to come by itself.
@@ -244,11 +125,15 @@ impl Workload {
             Source::Open(arrivals) => arrivals.peek_due_ns().map(|offset| zero.plus_nanos(offset)),
             Source::Closed(users) => users.next(zero),
         };
-        due.filter(|due| *due < start.plus_nanos(self.ends_ns))
+        let due = due.filter(|due| *due < start.plus_nanos(self.ends_ns));
+        if due.is_none() && self.coming.is_some() { self.next_of_coming(start) } else { due }
     }
 
     /// Takes the next piece of work.
     pub(crate) fn take(&mut self, start: Timestamp) -> Option<Due> {
+        if self.coming.is_some() {
+            self.hand_on();
+        }
         let zero = start.plus_nanos(self.begins_ns);
         match &mut self.source {
             Source::Open(arrivals) => arrivals.next().map(|arrival| Due {
@@ -264,7 +149,7 @@ impl Workload {
     pub(crate) fn is_exhausted(&self) -> bool {
         match &self.source {
             Source::Open(arrivals) => arrivals.is_spent(),
-            Source::Closed(users) => users.remaining == Some(0),
+            Source::Closed(users) => users.are_spent(),
         }
     }
 
@@ -272,14 +157,86 @@ impl Workload {
     /// `pause_ns`.
     pub(crate) fn ended(&mut self, user: u32, now: Timestamp, pause_ns: u64) {
         if let Source::Closed(users) = &mut self.source {
-            users.rest(user, now.plus_nanos(users.think_ns.max(pause_ns)));
+            users.rest(user, now.plus_nanos(users.think_ns().max(pause_ns)));
         }
     }
 
     /// Follows a changed rate profile; the closed model has none.
-    pub(crate) fn set_profile(&mut self, profile: Arc<Profile>) {
+    pub(crate) fn set_profile(&mut self, profile: &Arc<Profile>) {
         if let Source::Open(arrivals) = &mut self.source {
-            arrivals.set_profile(profile);
+            arrivals.set_profile(Arc::clone(profile));
+        }
+        let mut coming = self.coming.as_deref_mut();
+        while let Some(next) = coming {
+            next.arrivals.set_profile(Arc::clone(profile));
+            coming = next.next.as_deref_mut();
+        }
+    }
+
+    /// From `from_ns` after the plan's zero on it has this share, which is left with what it took the place of. Of several
+    /// hand-overs each is at the instant of the one before, and then takes its place, or later.
+    pub(super) fn hand_over(&mut self, from_ns: u64, start: Timestamp, share: &mut Share) {
+        let (begins_ns, over_ns) = (self.begins_ns, self.over_ns);
+        match (&mut self.source, std::mem::replace(share, Share::Replaced([None, None]))) {
+            (Source::Open(_), Share::Open(arrivals)) => {
+                let (mut ends_ns, mut place) = (&mut self.ends_ns, &mut self.coming);
+                // Those that are still to come in front of it stay; one that begins with it never begins.
+                while *ends_ns < from_ns && place.is_some() {
+                    let Some(before) = place else { break };
+                    (ends_ns, place) = (&mut before.ends_ns, &mut before.next);
+                }
+                *ends_ns = from_ns.min(*ends_ns);
+                let never = place.replace(Box::new(Coming { arrivals, ends_ns: over_ns, next: None }));
+                *share = Share::Replaced([self.retired.take(), never].map(|coming| coming.map(Retired)));
+            }
+            (Source::Closed(users), Share::Closed { cells, newcomers }) => {
+                let zero = start.plus_nanos(begins_ns);
+                users.hand_over(from_ns.saturating_sub(begins_ns), zero, &cells, &newcomers);
+                // They may have been given up before.
+                self.ends_ns = over_ns;
+            }
+            _ => {}
+        }
+    }
+
+    /// Nothing of it that is due from `at_ns` after the plan's zero on is ours, whatever was to come.
+    pub(super) fn give_up(&mut self, at_ns: u64, start: Timestamp) {
+        self.ends_ns = self.ends_ns.min(at_ns);
+        // A chain of hand-overs is rare, and its memory goes with the next one.
+        self.retired = self.coming.take().or_else(|| self.retired.take());
+        if let Source::Closed(users) = &mut self.source {
+            users.give_up(start.plus_nanos(at_ns));
+        }
+    }
+
+    /// When something of what comes behind `source` is due.
+    #[cold]
+    fn next_of_coming(&mut self, start: Timestamp) -> Option<Timestamp> {
+        let zero = start.plus_nanos(self.begins_ns);
+        let mut coming = self.coming.as_deref_mut();
+        while let Some(next) = coming {
+            let due = next.arrivals.peek_due_ns().map(|offset| zero.plus_nanos(offset));
+            if let Some(due) = due.filter(|due| *due < start.plus_nanos(next.ends_ns)) {
+                return Some(due);
+            }
+            coming = next.next.as_deref_mut();
+        }
+        None
+    }
+
+    /// Moves on to what follows `source`, if nothing of that is due before its end. Asked when a piece of work is taken, which
+    /// is due then: so no later change of the rate can bring anything back.
+    #[cold]
+    fn hand_on(&mut self) {
+        while let (Source::Open(arrivals), Some(coming)) = (&mut self.source, &mut self.coming) {
+            let offset = arrivals.peek_due_ns();
+            if offset.is_some_and(|offset| self.begins_ns.saturating_add(offset) < self.ends_ns) {
+                return;
+            }
+            std::mem::swap(arrivals, &mut coming.arrivals);
+            self.ends_ns = coming.ends_ns;
+            let next = coming.next.take();
+            self.retired = std::mem::replace(&mut self.coming, next);
         }
     }
 }

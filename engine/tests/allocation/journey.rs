@@ -142,7 +142,7 @@ scenarios:
         caps: &[CONNECTIONS],
         unix_offset_ns: 0,
     };
-    let mut prepared = prepare_file(&run, 1).expect("it can be run");
+    let mut prepared = prepare_file(&run, 1, None).expect("it can be run");
     let (settings, workloads) = prepared.shards.pop().expect("one shard");
     (Settings { cpu_clock: allocations, core_wait_clock: || None, ..settings }, workloads)
 }

@@ -70,7 +70,7 @@ fn load(folder: &Folder, file: &PlanFile, shards: usize, of: u32) -> Load {
             caps: &[64],
             unix_offset_ns: 0,
         };
-        let prepared = prepare_file(&run, shards).expect("it can be run");
+        let prepared = prepare_file(&run, shards, None).expect("it can be run");
         let mut counted = vec![0; file.workloads.len()];
         for (_, workloads) in prepared.shards {
             for (place, mut workload) in workloads.into_iter().enumerate() {

@@ -1,13 +1,12 @@
-//! The users of a plan file's workload: when each is there, and on which shard.
+//! The users of a plan file's workload: when each is there.
 //!
-//! Invariant: whatever the number of shards, every user of the share lives on exactly one.
+//! What it is: the stages of a file as stays of single users. What it is not: the split over shards, which is `whole`'s.
 
-use plan::Plan;
 use plan::document::{Iterations, UserStage};
-use schedule::{Cells, Profile};
+use schedule::Profile;
 
-use super::super::PrepareError;
-use crate::shard::workload::{Stay, Users};
+use super::super::{PrepareError, WholeUsers};
+use crate::shard::users::Stay;
 
 /// When each user of a workload is there: user u from the instant at which there are more than u users until there are
 /// not.
@@ -56,52 +55,19 @@ pub(super) fn stays(
     Ok(stays)
 }
 
-/// The users of a workload by the owners of `cells`: user u lives where the cell of slot u is.
-pub(super) fn closed(
-    stays: &[Stay],
+/// The users of a workload, all of them.
+pub(super) fn of_stays(
+    stays: Vec<Stay>,
     population: u32,
-    cells: &[Cells],
-    plan: &Plan,
     iterations: Iterations,
     rows: Option<u64>,
-) -> Vec<Users> {
-    let owner = |user: u32| {
-        let cell = u16::try_from(user % schedule::CELL_COUNT).unwrap_or(u16::MAX);
-        cells.iter().position(|cells| cells.contains(cell))
+) -> WholeUsers {
+    let (total, each) = match iterations {
+        Iterations::Unbounded => (None, u64::MAX),
+        Iterations::Total(total) => (Some(total), u64::MAX),
+        Iterations::Each(each) => (None, each),
     };
-    let mut numbers: Vec<Vec<u64>> = vec![Vec::new(); cells.len()];
-    let mut places = vec![0_u32; population as usize];
-    for user in 0..population {
-        if let Some(owner) = owner(user) {
-            places[user as usize] = u32::try_from(numbers[owner].len()).unwrap_or(u32::MAX);
-            numbers[owner].push(u64::from(user));
-        }
-    }
-    let mut mine: Vec<Vec<Stay>> = vec![Vec::new(); cells.len()];
-    for stay in stays {
-        if let Some(owner) = owner(stay.user) {
-            mine[owner].push(Stay { user: places[stay.user as usize], ..*stay });
-        }
-    }
-    let each = if let Iterations::Each(each) = iterations { each } else { u64::MAX };
-    let mut quota = match iterations {
-        Iterations::Total(total) => Some(plan.share.part_of(total)),
-        Iterations::Unbounded | Iterations::Each(_) => None,
-    };
-    let mut left: u64 = numbers.iter().map(|numbers| numbers.len() as u64).sum();
-    let users = mine.into_iter().zip(numbers).map(|(stays, numbers)| {
-        // By users, telescoping, so that the quotas add up exactly.
-        let total = quota.as_mut().map(|quota| {
-            let count = numbers.len() as u64;
-            let share = (u128::from(*quota) * u128::from(count)).checked_div(u128::from(left)).unwrap_or(0);
-            let share = u64::try_from(share).unwrap_or(u64::MAX);
-            left -= count;
-            *quota -= share;
-            share
-        });
-        Users::staying(stays, numbers, population.into(), total).within(each, rows.unwrap_or(u64::MAX))
-    });
-    users.collect()
+    WholeUsers { stays, population, think_ns: 0, each, slots: rows.unwrap_or(u64::MAX), total }
 }
 
 #[cfg(test)]
