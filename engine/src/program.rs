@@ -13,7 +13,7 @@ use verdict::ExitCode;
 use crate::args::{self, Color, Command, Merge, Refusal, Sink, TargetAlone};
 use crate::cores::divide;
 use crate::progress::{style, tell};
-use crate::{check, control, debug, doctor, host, outputs, standalone};
+use crate::{agent, check, control, debug, doctor, host, outputs, part, standalone};
 
 /// Runs the program; yields how it ends.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -44,6 +44,7 @@ fn execute(command: Command) -> ExitCode {
             let (text, code) = doctor::examine(connections);
             print(&text).unwrap_or(code)
         }
+        Command::Node(config) => agent::run(*config, part::take_part),
         Command::Print(text) => print(&text).unwrap_or(ExitCode::Passed),
         Command::Nothing(text) => {
             tell(&text);

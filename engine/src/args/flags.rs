@@ -11,6 +11,8 @@
 use clap::{Args, Parser, Subcommand};
 use command::Flags;
 
+use super::node::NodeFlags;
+
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(
@@ -67,6 +69,9 @@ pub(super) enum SubCommand {
     Schema(SchemaFlags),
     /// Say what this host allows, and what to change
     Doctor(DoctorFlags),
+    /// Take part in a fleet: attend a coordinator and carry out what it hands out
+    #[command(visible_alias = "worker")]
+    Node(Box<NodeFlags>),
 }
 
 /// The flags of `engine target`.

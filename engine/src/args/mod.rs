@@ -16,6 +16,7 @@ use plan::{Plan, Sizing};
 use verdict::Threshold;
 
 mod flags;
+mod node;
 mod others;
 mod own;
 
@@ -46,6 +47,8 @@ pub enum Command {
         /// Connections that are meant to be opened.
         connections: Option<u32>,
     },
+    /// Take part in a fleet.
+    Node(Box<crate::agent::Config>),
     /// Print a text that was asked for (help, version) on standard output, and exit with 0.
     Print(String),
     /// Print the help on standard error and exit with 2: nothing was asked for, perhaps because a variable in a script
@@ -130,6 +133,7 @@ pub fn parse(
         Some(SubCommand::Debug(flags)) => others::debug(flags, surroundings),
         Some(SubCommand::Schema(flags)) => Ok(Command::Schema(flags.name)),
         Some(SubCommand::Doctor(flags)) => others::doctor(&flags),
+        Some(SubCommand::Node(flags)) => node::node(*flags, surroundings),
         Some(SubCommand::Run(flags)) => {
             Ok(Command::Run(Box::new(command::run(*flags, surroundings)?.into())))
         }

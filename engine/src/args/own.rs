@@ -28,7 +28,7 @@ const OF_HTTP: &[&str] = &[
 ];
 
 /// Commands that are about HTTP.
-const HTTP_COMMANDS: &[&str] = &["run", "target", "check", "debug"];
+const HTTP_COMMANDS: &[&str] = &["run", "target", "check", "debug", "node"];
 
 /// Reads the arguments of a program, its name first, and the environment. `speak` makes its protocol of its own flags; what
 /// it says against them is told.
@@ -75,6 +75,7 @@ fn read(
                 SubCommand::Target(_) => "target",
                 SubCommand::Check(_) => "check",
                 SubCommand::Debug(_) => "debug",
+                SubCommand::Node(_) => "node",
                 _ => "run",
             };
             let what = format!("{name}: it is about HTTP, and this program speaks {}", about.protocol());

@@ -1,0 +1,221 @@
+//! `engine node` as a process, against a coordinator that the test is and a target that counts for itself.
+//!
+//! What it is: the whole way from a message on the wire to requests at a target, and back to seconds, with real leases. What
+//! it is not: the coordinator; the tests say what one would.
+
+#![cfg(target_os = "linux")]
+
+#[path = "node/fleet.rs"]
+mod fleet;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use clock::{Clock, OsClock, Timestamp};
+use fleet::{Fleet, Node, RUN, fencing};
+use measure::Counters;
+use schedule::Cells;
+use sha2::{Digest as _, Sha256};
+use wire::{Delta, FileRef, FromNode, Spec, ToNode};
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1_000 * MS;
+const LEASE_NS: u64 = SECOND;
+
+fn target() -> target::Handle {
+    let threads = target::Threads::Floating(NonZeroUsize::MIN);
+    target::start(target::Config { threads, ..target::Config::default() }).expect("the target starts")
+}
+
+fn spec(target: &target::Handle, words: &[&str]) -> Spec {
+    let url = format!("http://{}/", target.address());
+    let words = words.iter().copied().chain([url.as_str()]).map(str::to_owned).collect();
+    Spec { version: env!("CARGO_PKG_VERSION").to_owned(), words, ..Spec::default() }
+}
+
+fn sum(deltas: &BTreeMap<(u64, u64), Delta>) -> Counters {
+    let mut sum = Counters::default();
+    for delta in deltas.values() {
+        sum.merge(&delta.measured.counters());
+    }
+    sum
+}
+
+/// Has the node prepare and begin a run; yields the plan's zero.
+async fn begin(fleet: &mut Fleet, spec: Spec) -> Timestamp {
+    let digest = spec.digest();
+    fleet.tell(ToNode::Prepare { run: RUN, fencing: fencing(0), spec: Box::new(spec) });
+    let FromNode::Prepared(prepared) = fleet.until(|m| matches!(m, FromNode::Prepared(_))).await else {
+        unreachable!()
+    };
+    assert_eq!((prepared.run, prepared.spec), (RUN, digest));
+    let description = prepared.outcome.expect("the plan can be carried out");
+    assert!(description.summary.contains("openloop.summary/1"));
+    let start = OsClock.now().plus_nanos(700 * MS);
+    fleet.tell(ToNode::Arm {
+        run: RUN,
+        fencing: fencing(1),
+        start,
+        from_ns: 0,
+        cells: Cells::all(),
+        rates: Vec::new(),
+    });
+    fleet.until(|m| matches!(m, FromNode::Armed { epoch: 1, .. })).await;
+    start
+}
+
+#[tokio::test]
+async fn what_a_node_sends_ends_with_its_lease_and_goes_on_with_new_cells() {
+    let (target, mut fleet) = (target(), Fleet::open(None).await);
+    let mut node = Node::start(&fleet, "a", &[]);
+    let hello = fleet.hello().await;
+    assert_eq!((hello.node.as_str(), &hello.resume, hello.pid), ("a", &None, node.pid()));
+    assert_eq!(hello.labels, BTreeMap::from([("rack".to_owned(), "7".to_owned())]));
+    fleet.welcome(LEASE_NS, false);
+    let start = begin(&mut fleet, spec(&target, &["--tps=400", "--duration=60s"])).await;
+    fleet.wait(Duration::from_millis(2_500)).await;
+
+    // Nothing is granted any more. The node stops by itself, and says since when.
+    let until = fleet.stop_granting();
+    let fenced = fleet.until(|m| matches!(m, FromNode::Beat(beat) if beat.fenced_at_ns.is_some())).await;
+    let FromNode::Beat(beat) = fenced else { unreachable!() };
+    let fenced_ns = beat.fenced_at_ns.expect("just looked at");
+    assert!(start.plus_nanos(fenced_ns) <= until, "a node's lease ends before the coordinator's");
+    assert!(start.plus_nanos(fenced_ns + 300 * MS) >= until, "it ends much too early");
+    fleet.wait(Duration::from_millis(500)).await;
+    let at_rest = target.truth();
+    let last =
+        Timestamp::from_nanos(at_rest.started_monotonic_ns + at_rest.last_request_ns.expect("requests"));
+    assert!(last <= until, "a request came {} ns after the lease", last.nanos_since(until));
+    let due = (fenced_ns * 400).div_ceil(SECOND);
+    assert!(at_rest.requests <= due && at_rest.requests + 40 >= due, "{} of {due}", at_rest.requests);
+    fleet.wait(Duration::from_millis(500)).await;
+    assert_eq!(target.truth().requests, at_rest.requests, "a fenced node sends nothing");
+
+    // With a lease and cells it sends again.
+    fleet.grant();
+    fleet.until(|m| matches!(m, FromNode::Beat(_))).await;
+    fleet.wait(Duration::from_millis(300)).await;
+    let from_ns = OsClock.now().nanos_since(start) + 500 * MS;
+    fleet.tell(ToNode::Assign { run: RUN, fencing: fencing(2), from_ns, cells: Cells::all() });
+    fleet.until(|m| matches!(m, FromNode::Obeyed { epoch: 2, .. })).await;
+    fleet.wait(Duration::from_millis(1_600)).await;
+    assert!(target.truth().requests >= at_rest.requests + 200);
+
+    fleet.tell(ToNode::Stop { run: RUN, fencing: fencing(2) });
+    let FromNode::Finished(finished) = fleet.until(|m| matches!(m, FromNode::Finished(_))).await else {
+        unreachable!()
+    };
+    assert_eq!(finished.deltas, fleet.deltas.len() as u64);
+    assert_eq!(finished.counters, sum(&fleet.deltas));
+    assert!(finished.counters.balanced(), "{:?}", finished.counters.audit());
+    let truth = target.stop();
+    assert_eq!(truth.requests, finished.counters.sent);
+    let first_ns = truth.started_monotonic_ns + truth.first_request_ns.expect("requests");
+    assert!(first_ns >= start.as_nanos(), "nothing is early");
+    fleet.tell(ToNode::Release { run: RUN });
+    node.terminate();
+    fleet.until(|m| matches!(m, FromNode::Bye { .. })).await;
+    assert_eq!(node.wait().await, Some(143));
+}
+
+#[tokio::test]
+async fn a_killed_node_leaves_its_seconds_to_its_next_life() {
+    let (target, mut fleet) = (target(), Fleet::open(None).await);
+    let mut node = Node::start(&fleet, "a", &[]);
+    let first = fleet.hello().await;
+    fleet.acknowledging(false);
+    fleet.welcome(LEASE_NS, false);
+    begin(&mut fleet, spec(&target, &["--tps=100", "--duration=60s"])).await;
+    while fleet.deltas.len() < 2 {
+        fleet.until(|m| matches!(m, FromNode::Delta(_))).await;
+    }
+    node.kill();
+    node.wait().await;
+    let told = std::mem::take(&mut fleet.deltas);
+    fleet.acknowledging(true);
+    let mut again = Node::start_in(&fleet, "a", node.state(), &[]);
+    let second = fleet.hello().await;
+    assert!(second.incarnation > first.incarnation);
+    assert_eq!((&second.resume, &second.left_behind[..]), (&None, &[RUN][..]));
+    fleet.welcome(LEASE_NS, false);
+    while fleet.deltas.len() < told.len() {
+        fleet.until(|m| matches!(m, FromNode::Delta(_))).await;
+    }
+    for (key, delta) in &told {
+        assert_eq!(fleet.deltas.get(key), Some(delta));
+    }
+    again.terminate();
+    assert_eq!(again.wait().await, Some(143));
+    target.stop();
+}
+
+#[tokio::test]
+async fn a_cut_shorter_than_the_lease_changes_nothing() {
+    let (target, mut fleet) = (target(), Fleet::open(None).await);
+    let mut node = Node::start(&fleet, "a", &[]);
+    fleet.hello().await;
+    fleet.welcome(3 * SECOND, false);
+    let start = begin(&mut fleet, spec(&target, &["--tps=200", "--duration=4s"])).await;
+    fleet.wait(Duration::from_millis(1_500)).await;
+    fleet.cut();
+    let hello = fleet.hello().await;
+    let resume = hello.resume.expect("it goes on");
+    assert_eq!((resume.run, resume.start, resume.fenced_at_ns), (RUN, Some(start), None));
+    fleet.welcome(3 * SECOND, true);
+    let FromNode::Finished(finished) = fleet.until(|m| matches!(m, FromNode::Finished(_))).await else {
+        unreachable!()
+    };
+    let counters = &finished.counters;
+    assert_eq!((counters.scheduled, counters.dropped_total()), (800, 0), "{:?}", counters.audit());
+    assert_eq!(sum(&fleet.deltas), *counters);
+    assert_eq!(target.stop().requests, counters.sent);
+    node.kill();
+    node.wait().await;
+}
+
+#[tokio::test]
+async fn files_come_from_the_coordinator_and_are_checked() {
+    let (target, mut fleet) = (target(), Fleet::open(Some("s3cret")).await);
+    let body = vec![b'x'; 200_000];
+    let file = FileRef { sha256: Sha256::digest(&body).into(), size: body.len() as u64 };
+    let mut node = Node::start(&fleet, "a", &[("ENGINE_JOIN_TOKEN", "s3cret\n")]);
+    fleet.hello().await;
+    fleet.welcome(LEASE_NS, false);
+    let mut with_file = spec(&target, &["--tps=50", "--duration=1s", "-X=POST", "--body-file=dir/body.bin"]);
+    with_file.files.insert("dir/body.bin".to_owned(), file);
+
+    // The coordinator has other content than it announced.
+    fleet.serve_file(file.sha256, vec![b'y'; 200_000]);
+    fleet.tell(ToNode::Prepare { run: RUN + 1, fencing: fencing(0), spec: Box::new(with_file.clone()) });
+    let FromNode::Prepared(prepared) = fleet.until(|m| matches!(m, FromNode::Prepared(_))).await else {
+        unreachable!()
+    };
+    let refusal = prepared.outcome.expect_err("the content is wrong");
+    assert!(refusal.message.contains("body.bin") && refusal.exit_code == 3, "{}", refusal.message);
+
+    fleet.serve_file(file.sha256, body);
+    begin(&mut fleet, with_file).await;
+    let FromNode::Finished(finished) = fleet.until(|m| matches!(m, FromNode::Finished(_))).await else {
+        unreachable!()
+    };
+    assert_eq!(finished.counters.ok, 50, "{:?}", finished.counters.audit());
+    assert!(target.stop().bytes.request_bodies >= 50 * 200_000);
+    node.kill();
+    node.wait().await;
+}
+
+#[tokio::test]
+async fn a_wrong_token_and_another_process_of_the_same_name_are_refused() {
+    let fleet = Fleet::open(Some("right")).await;
+    // Whichever comes first has the folder.
+    let variables = [("ENGINE_JOIN_TOKEN", "wrong"), ("ENGINE_CONNECT_WITHIN", "2s")];
+    let mut node = Node::start(&fleet, "a", &variables);
+    let mut twin = Node::start_in(&fleet, "a", node.state(), &variables);
+    assert_eq!(twin.wait().await, Some(3));
+    assert_eq!(node.wait().await, Some(3));
+    let said = node.said() + &twin.said();
+    assert!(said.contains("does not let this node in") && said.contains("another process uses"), "{said}");
+    assert!(!said.contains("wrong"), "a token is never shown: {said}");
+}
