@@ -40,6 +40,8 @@ use crate::run::{Run, Stage};
 
 /// While a run is under way, time is looked at this often.
 const TICK_NS: u64 = 50_000_000;
+/// Signs of life and measurements alone lead to no more looks than one in this time.
+const PASS_NS: u64 = 10_000_000;
 /// Otherwise this often.
 const IDLE_TICK_NS: u64 = 500_000_000;
 /// A run that has ended is shown for so long.
@@ -58,6 +60,8 @@ pub struct Director {
     ended_at: BTreeMap<RunKey, Timestamp>,
     number: u64,
     last: Timestamp,
+    /// When everything was looked at last.
+    looked_at: Timestamp,
     broken: Option<Broken>,
 }
 
@@ -105,6 +109,7 @@ impl Director {
             ended_at: BTreeMap::new(),
             number: 0,
             last: now,
+            looked_at: Timestamp::ZERO,
             broken: None,
         }
     }
@@ -119,6 +124,7 @@ impl Director {
     /// Hears an event. `now` never goes back.
     pub fn handle(&mut self, now: Timestamp, event: Event, actions: &mut Vec<Action>) {
         self.last = now;
+        let is_routine = event.is_routine();
         let mut number = self.number;
         let origin = self.origin.clone();
         let mut out = Out { actions, number: &mut number, origin: &origin };
@@ -133,7 +139,11 @@ impl Director {
             Event::WallClock { unix_offset_ns } => self.origin.unix_offset_ns = unix_offset_ns,
             Event::Wake => {}
         }
-        self.advance(now, &mut out);
+        // A thousand nodes say something thousands of times a second; what follows from that may wait for a moment.
+        if !is_routine || now.nanos_since(self.looked_at) >= PASS_NS {
+            self.looked_at = now;
+            self.advance(now, &mut out);
+        }
         self.number = number;
     }
 

@@ -67,6 +67,17 @@ pub enum Event {
     Wake,
 }
 
+impl Event {
+    /// Whether it comes from every node all the time, and nothing hangs on it alone.
+    pub(crate) fn is_routine(&self) -> bool {
+        let Self::Message { message, .. } = self else { return false };
+        matches!(
+            **message,
+            FromNode::Beat(_) | FromNode::TimeReply { .. } | FromNode::Delta(_) | FromNode::Log(_)
+        )
+    }
+}
+
 /// What may be asked of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {

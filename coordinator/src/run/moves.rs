@@ -106,7 +106,7 @@ impl Run {
         let (mut losers, mut wants, mut rests) = (BTreeMap::new(), Vec::new(), false);
         for (name, quota) in seated.iter().zip(&wanted) {
             let Some(member) = self.members.get(name) else { continue };
-            let owned = self.table.of(member.who.place);
+            let owned = self.table.count(member.who.place);
             let can_gain = may_gain(name, member, fleet);
             if now < member.rests_until {
                 rests = true;
@@ -115,10 +115,10 @@ impl Run {
             if member.is_moving() || member.phase != Phase::Armed {
                 continue;
             }
-            if owned.count() > *quota {
-                losers.insert(name.clone(), halve(&owned, *quota).0);
-            } else if can_gain && *quota > owned.count() {
-                wants.push((name.clone(), owned.clone(), *quota - owned.count()));
+            if owned > *quota {
+                losers.insert(name.clone(), halve(&self.table.of(member.who.place), *quota).0);
+            } else if can_gain && *quota > owned {
+                wants.push((name.clone(), member.who.place, *quota - owned));
             }
         }
         if !losers.is_empty() {
@@ -135,15 +135,18 @@ impl Run {
     }
 
     /// Gives what is free to those who want some.
-    fn give_free(&mut self, earliest_ns: u64, wants: &[(String, Cells, u32)], out: &mut Out<'_>) {
+    fn give_free(&mut self, earliest_ns: u64, wants: &[(String, u32, u32)], out: &mut Out<'_>) {
+        if wants.is_empty() {
+            return;
+        }
         let free = self.table.free();
         let wanted: Vec<u32> = wants.iter().map(|(_, _, count)| *count).collect();
         let mut gainers = BTreeMap::new();
         let mut from_ns = earliest_ns;
-        for ((name, owned, _), part) in wants.iter().zip(share_out(&free, &wanted)) {
+        for ((name, place, _), part) in wants.iter().zip(share_out(&free, &wanted)) {
             if part.count() > 0 {
                 from_ns = from_ns.max(self.table.free_from_ns(&part));
-                gainers.insert(name.clone(), owned.union(&part));
+                gainers.insert(name.clone(), self.table.of(*place).union(&part));
             }
         }
         if !gainers.is_empty() && from_ns < self.end_ns() {
@@ -292,7 +295,7 @@ impl Run {
         let Some(member) = self.members.get(node) else { return };
         let Some(at_ns) = beat.fenced_at_ns else { return };
         let settled = member.phase == Phase::Armed && member.queue.is_empty() && member.epoch == beat.epoch;
-        if settled && self.table.of(member.who.place).count() > 0 {
+        if settled && self.table.count(member.who.place) > 0 {
             out.note(Some(self.key()), format!("node {node} gave its cells up: its lease had ended"));
             self.decide(Fact::Fenced { node: node.to_owned(), at_ns }, out);
         }
@@ -333,7 +336,7 @@ impl Run {
             .members
             .iter()
             .filter(|(name, member)| {
-                let bare = self.table.of(member.who.place).count() == 0 && member.queue.is_empty();
+                let bare = self.table.count(member.who.place) == 0 && member.queue.is_empty();
                 let ready =
                     matches!(member.phase, Phase::Armed | Phase::Prepared) && member.stopped.is_none();
                 ready && bare && !stays(name, member, fleet)

@@ -6,6 +6,8 @@
 //! Invariants: a cell has at most one owner; it is given only from an instant on at which its last owner had given it up.
 //! Units: nanoseconds of the run.
 
+use std::collections::BTreeMap;
+
 use schedule::{CELL_COUNT, Cells};
 
 /// Nobody may use it, and it can be given.
@@ -18,11 +20,17 @@ const ABANDONED: u32 = u32::MAX - 1;
 pub(crate) struct Table {
     owner: Vec<u32>,
     free_from_ns: Vec<u64>,
+    /// How many cells each owner has; a fleet is looked at far more often than a cell moves.
+    counts: BTreeMap<u32, u32>,
 }
 
 impl Default for Table {
     fn default() -> Self {
-        Self { owner: vec![FREE; CELL_COUNT as usize], free_from_ns: vec![0; CELL_COUNT as usize] }
+        Self {
+            owner: vec![FREE; CELL_COUNT as usize],
+            free_from_ns: vec![0; CELL_COUNT as usize],
+            counts: BTreeMap::from([(FREE, CELL_COUNT)]),
+        }
     }
 }
 
@@ -32,6 +40,11 @@ impl Table {
         self.having(place)
     }
 
+    /// How many cells `place` may use.
+    pub(crate) fn count(&self, place: u32) -> u32 {
+        self.counts.get(&place).copied().unwrap_or(0)
+    }
+
     /// The cells that can be given.
     pub(crate) fn free(&self) -> Cells {
         self.having(FREE)
@@ -39,8 +52,7 @@ impl Table {
 
     /// How many cells nobody may use.
     pub(crate) fn unassigned(&self) -> u32 {
-        let nobodys = self.owner.iter().filter(|owner| **owner >= ABANDONED).count();
-        u32::try_from(nobodys).unwrap_or(CELL_COUNT)
+        self.count(FREE) + self.count(ABANDONED)
     }
 
     /// From when on all of these can be given.
@@ -58,6 +70,7 @@ impl Table {
             assert_eq!(*owner, FREE, "Invariant: cell {cell} is given while nobody may use it");
             *owner = place;
         }
+        self.moved(FREE, place, cells.count());
     }
 
     /// What was given was not taken: it is free again, since when it was.
@@ -76,15 +89,23 @@ impl Table {
     }
 
     fn change(&mut self, cells: &Cells, place: u32, to: u32, from_ns: Option<u64>) {
+        let mut count = 0;
         for cell in cells.iter().map(usize::from) {
             if self.owner[cell] != place {
                 continue;
             }
+            count += 1;
             self.owner[cell] = to;
             if let Some(from_ns) = from_ns {
                 self.free_from_ns[cell] = self.free_from_ns[cell].max(from_ns);
             }
         }
+        self.moved(place, to, count);
+    }
+
+    fn moved(&mut self, from: u32, to: u32, count: u32) {
+        *self.counts.entry(from).or_default() -= count;
+        *self.counts.entry(to).or_default() += count;
     }
 
     fn having(&self, owner: u32) -> Cells {
@@ -115,6 +136,7 @@ mod tests {
         assert_eq!(table.free_from_ns(&cells(50..60)), 700, "only its owner gives a cell up");
         table.abandon(1);
         assert_eq!((table.of(1).count(), table.free().count()), (0, CELL_COUNT - 50));
+        assert_eq!((table.count(1), table.count(2), table.unassigned()), (0, 0, CELL_COUNT));
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Run {
         ShareView {
             node: name.to_owned(),
             zone: member.who.zone.clone(),
-            cells: self.table.of(member.who.place).count(),
+            cells: self.table.count(member.who.place),
             counts: share.map(|share| own(&share.counters)).unwrap_or_default(),
             response_ns: share.map_or_else(Percentiles::default, |share| percentiles(&share.response)),
             start_skew_ns: skew.map(|(sent, due)| sent.cast_signed().wrapping_sub(due.cast_signed())),

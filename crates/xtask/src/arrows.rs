@@ -39,6 +39,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("perf", ANYTHING),
     ("e2e", &[]),
     ("fuzz", ANYTHING),
+    ("sim", ANYTHING),
 ];
 
 /// Marks a package that may import anything of ours.

@@ -75,6 +75,9 @@ pub(crate) fn proto() -> Result<(), String> {
 /// Suites of the long home: test targets of the package `e2e` behind its feature `long`.
 const SUITES: &[&str] = &["long", "truth", "connections", "torture", "bulk", "hostile", "soak"];
 
+/// Seeds of the fleet simulation in the long home.
+const FLEET_SEEDS: &str = "20000";
+
 /// Runs the tests of the long home, or of one suite of it; more words pick tests.
 pub(crate) fn long(arguments: &[String]) -> Result<(), String> {
     match arguments.first().map(String::as_str) {
@@ -82,6 +85,13 @@ pub(crate) fn long(arguments: &[String]) -> Result<(), String> {
         Some("fuzz") => return crate::fuzz::run(&arguments[1..]),
         Some("coverage") => return crate::fuzz::print_coverage(&arguments[1..]),
         _ => {}
+    }
+    if matches!(arguments.first().map(String::as_str), None | Some("fleet")) {
+        let seeds = OsStr::new(FLEET_SEEDS);
+        cargo_in(Path::new("."), &["test", "--locked", "--release", "-p", "sim"], &[("SIM_SEEDS", seeds)])?;
+        if !arguments.is_empty() {
+            return Ok(());
+        }
     }
     set_up(&[SERVERS, TOOLS].concat())?;
     cargo(&["build", "--locked", "--release", "-p", "engine"])?;

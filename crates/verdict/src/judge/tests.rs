@@ -158,6 +158,17 @@ fn unassigned_load_is_untrustworthy_and_a_wrong_audit_comes_first() {
 }
 
 #[test]
+fn unassigned_iterations_are_untrustworthy_too() {
+    let mut totals = good();
+    let mut workload = measure::WorkloadTotals::default();
+    (workload.iterations.scheduled, workload.iterations.unassigned) = (7, 7);
+    totals.workloads.push(workload);
+    let verdict = judge(&facts(&totals), &[]);
+    assert_eq!(verdict.codes, [ExitCode::Untrustworthy]);
+    assert!(verdict.reasons[0].starts_with("7 iterations"), "{:?}", verdict.reasons);
+}
+
+#[test]
 fn the_audit_spans_the_warm_up() {
     let mut totals = good();
     totals.warmup.scheduled = 10;

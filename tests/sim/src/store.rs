@@ -1,0 +1,119 @@
+//! The disk: records become durable in order and after a while; what is not by then dies with the coordinator.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use coordinator::director::{Fact, Mark, Merged, Record, Restored, Share, Submission};
+use measure::Gauges;
+use schedule::Rate;
+use wire::Measured;
+
+/// A mark as a database gives it back.
+fn read_again(mark: &Mark) -> Mark {
+    let text = serde_json::to_string(&mark.share).expect("a share is JSON");
+    let share = serde_json::from_str::<Share>(&text).expect("what was written is read");
+    Mark { share, ..mark.clone() }
+}
+
+/// Everything that is durable, and what is about to be.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    /// With the instant at which each is durable.
+    waiting: VecDeque<(u64, u64, Record)>,
+    /// The last number that is durable in this term.
+    pub(crate) durable: u64,
+    submission: Option<Submission>,
+    facts: Vec<String>,
+    seconds: Vec<(u64, Measured, Gauges)>,
+    pub(crate) marks: BTreeMap<(String, u64), Mark>,
+    pub(crate) summary: Option<report::Summary>,
+    pub(crate) concluded: Option<verdict::ExitCode>,
+    pub(crate) reason: Option<String>,
+    quarantined: BTreeMap<String, String>,
+    /// The plan's zero on the coordinator's clock, as it was last set.
+    pub(crate) start: Option<u64>,
+    /// Changes of the rate: from when on, in nanoseconds of the run, and the rate.
+    pub(crate) rates: Vec<(u64, Rate)>,
+    /// When a stop took hold, in nanoseconds of the run.
+    pub(crate) stopped_ns: Option<u64>,
+}
+
+impl Store {
+    /// Takes a record that will be durable at `at`.
+    pub(crate) fn keep(&mut self, at: u64, number: u64, record: Record) {
+        let at = self.waiting.back().map_or(at, |(last, _, _)| at.max(*last));
+        self.waiting.push_back((at, number, record));
+    }
+
+    /// When the next record is durable.
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.waiting.front().map(|(at, _, _)| *at)
+    }
+
+    /// Time has passed.
+    pub(crate) fn settle(&mut self, now: u64) {
+        while let Some((_, number, record)) = self.waiting.pop_front_if(|(at, _, _)| *at <= now) {
+            self.durable = number;
+            self.write(record);
+        }
+    }
+
+    /// The coordinator died: what was not durable is lost.
+    pub(crate) fn crash(&mut self) {
+        self.waiting.clear();
+        self.durable = 0;
+    }
+
+    fn write(&mut self, record: Record) {
+        match record {
+            Record::Taken(submission) => self.submission = Some(*submission),
+            Record::Fact { number, fact, .. } => {
+                assert_eq!(number, self.facts.len() as u64, "facts are numbered without gaps");
+                match &fact {
+                    Fact::Arming { start_ns, .. } => self.start = Some(*start_ns),
+                    Fact::Rate { from_ns, micro_tps, .. } => {
+                        self.rates.push((*from_ns, Rate::from_micro(*micro_tps)));
+                    }
+                    Fact::Stopping { at_ns, .. } => self.stopped_ns = Some(*at_ns),
+                    _ => {}
+                }
+                self.facts.push(serde_json::to_string(&fact).expect("a fact is JSON"));
+            }
+            Record::Merged(merged) => {
+                let Merged { seconds, marks, .. } = *merged;
+                self.seconds.extend(seconds);
+                for mark in marks {
+                    self.marks.insert((mark.node.clone(), mark.incarnation), mark);
+                }
+            }
+            Record::Concluded { conclusion, .. } => {
+                self.concluded = Some(conclusion.exit);
+                self.reason = conclusion.reason;
+                self.summary = conclusion.summary;
+            }
+            Record::Quarantine { node, reason: Some(reason) } => {
+                self.quarantined.insert(node, reason);
+            }
+            Record::Quarantine { node, reason: None } => {
+                self.quarantined.remove(&node);
+            }
+        }
+    }
+
+    /// What a new coordinator is given.
+    pub(crate) fn restore(&self) -> (Vec<Restored>, BTreeMap<String, String>) {
+        let facts = self.facts.iter().map(|text| serde_json::from_str::<Fact>(text).expect("a fact is read"));
+        let restored =
+            self.submission.clone().filter(|_| self.concluded.is_none()).map(|submission| Restored {
+                submission,
+                facts: facts.collect(),
+                seconds: self.seconds.clone(),
+                marks: self.marks.values().map(read_again).collect(),
+            });
+        (restored.into_iter().collect(), self.quarantined.clone())
+    }
+
+    /// Requests that are durably counted, as sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.seconds.iter().map(|(_, measured, _)| measured.counters().sent).sum()
+    }
+}
