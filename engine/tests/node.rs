@@ -15,8 +15,10 @@ use std::time::Duration;
 use clock::{Clock, OsClock, Timestamp};
 use fleet::{Fleet, Node, RUN, fencing};
 use measure::Counters;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use schedule::Cells;
 use sha2::{Digest as _, Sha256};
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 use wire::{Delta, FileRef, FromNode, Spec, ToNode};
 
 const MS: u64 = 1_000_000;
@@ -218,4 +220,58 @@ async fn a_wrong_token_and_another_process_of_the_same_name_are_refused() {
     let said = node.said() + &twin.said();
     assert!(said.contains("does not let this node in") && said.contains("another process uses"), "{said}");
     assert!(!said.contains("wrong"), "a token is never shown: {said}");
+}
+
+/// A certificate of this authority for a name, and its key.
+fn issued(name: &str, authority: &Issuer<'_, KeyPair>) -> (String, String) {
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new([name.to_owned()]).expect("a name");
+    (params.signed_by(&key, authority).expect("a certificate").pem(), key.serialize_pem())
+}
+
+fn authority() -> (String, Issuer<'static, KeyPair>) {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let pem = params.self_signed(&key).expect("a certificate").pem();
+    (pem, Issuer::new(params, key))
+}
+
+#[tokio::test]
+async fn both_sides_know_each_other_by_their_certificates() {
+    let (authority_pem, issuer) = authority();
+    let (certificate, key) = issued("127.0.0.1", &issuer);
+    let tls = ServerTlsConfig::new()
+        .identity(Identity::from_pem(certificate, key))
+        .client_ca_root(Certificate::from_pem(&authority_pem));
+    let mut fleet = Fleet::open_with(Some("s3cret"), Some(tls)).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let (certificate, key) = issued("a", &issuer);
+    let (ca, cert, key) = (write("ca", &authority_pem), write("cert", &certificate), write("key", &key));
+    let (other_pem, _) = authority();
+    let other = write("other", &other_pem);
+    let token = ("ENGINE_JOIN_TOKEN", "s3cret");
+    let known = [("ENGINE_CERT", cert.as_str()), ("ENGINE_KEY", key.as_str()), token];
+    let trusting = |ca| [known.as_slice(), &[("ENGINE_CA", ca)]].concat();
+
+    let mut node = Node::start(&fleet, "a", &trusting(ca.as_str()));
+    assert_eq!(fleet.hello().await.node, "a");
+    node.kill();
+    node.wait().await;
+
+    // Without a certificate, and with another authority, nobody says Hello.
+    let soon = ("ENGINE_CONNECT_WITHIN", "1s");
+    for variables in
+        [vec![("ENGINE_CA", ca.as_str()), token, soon], [trusting(other.as_str()), vec![soon]].concat()]
+    {
+        let mut stranger = Node::start(&fleet, "b", &variables);
+        assert_eq!(stranger.wait().await, Some(3), "{variables:?}");
+        assert!(!stranger.said().contains("s3cret"));
+    }
+    assert!(fleet.is_quiet());
 }

@@ -22,7 +22,7 @@ use wire::grpc::NodeMessage;
 use wire::{FromNode, Measured, Refusal, RunKey, Spec};
 
 use super::event::{Action, Event, Happened, Now};
-use super::link::{self, Client, Coordinator, Heard};
+use super::link::{self, Client, Coordinator, Heard, Numbered};
 use super::machine::Agent;
 use super::spool::Spool;
 use super::state::State;
@@ -78,9 +78,11 @@ struct Driver {
     host: Host,
     carry_out: CarryOut,
     lease: Arc<Lease>,
-    heard: mpsc::UnboundedSender<Heard>,
+    heard: mpsc::UnboundedSender<Numbered>,
     fetched: mpsc::UnboundedSender<Fetched>,
     link: Option<JoinHandle<()>>,
+    /// Which connection it is; what others still say is not heard.
+    link_number: u64,
     say: Option<mpsc::UnboundedSender<NodeMessage>>,
     client: Option<Client>,
     connect_at: Option<Instant>,
@@ -126,7 +128,7 @@ pub(super) fn drive(setting: Setting) -> io::Result<ExitCode> {
 impl Driver {
     fn new(
         setting: Setting,
-        heard: mpsc::UnboundedSender<Heard>,
+        heard: mpsc::UnboundedSender<Numbered>,
         fetched: mpsc::UnboundedSender<Fetched>,
     ) -> Self {
         let Setting { agent, state, spool, coordinator, endpoint, host, carry_out, .. } = setting;
@@ -142,6 +144,7 @@ impl Driver {
             heard,
             fetched,
             link: None,
+            link_number: 0,
             say: None,
             client: None,
             connect_at: Some(Instant::now()),
@@ -160,7 +163,7 @@ impl Driver {
     async fn turn(
         &mut self,
         signals: &mut Signals,
-        from_link: &mut mpsc::UnboundedReceiver<Heard>,
+        from_link: &mut mpsc::UnboundedReceiver<Numbered>,
         from_files: &mut mpsc::UnboundedReceiver<Fetched>,
         give_up: Option<Instant>,
     ) {
@@ -168,7 +171,11 @@ impl Driver {
         let give_up = give_up.filter(|_| !self.was_taken_in);
         tokio::select! {
             biased;
-            Some(heard) = from_link.recv() => self.heard(heard),
+            Some((number, heard)) = from_link.recv() => {
+                if number == self.link_number {
+                    self.heard(heard);
+                }
+            }
             event = next_event(&mut self.running) => self.part_did(event),
             Some(fetched) = from_files.recv() => self.begin(fetched),
             () = passed(wake) => self.wake(),
@@ -210,6 +217,7 @@ impl Driver {
     /// Forgets the connection; what its task still says is not heard.
     fn let_go(&mut self) {
         (self.say, self.client) = (None, None);
+        self.link_number += 1;
         if let Some(task) = self.link.take() {
             task.abort();
         }
@@ -225,7 +233,8 @@ impl Driver {
 
     fn connect(&mut self) {
         self.connect_at = None;
-        let attending = link::attend(self.coordinator.clone(), self.endpoint.clone(), self.heard.clone());
+        let (coordinator, endpoint) = (self.coordinator.clone(), self.endpoint.clone());
+        let attending = link::attend(coordinator, endpoint, self.link_number, self.heard.clone());
         self.link = Some(tokio::spawn(attending));
     }
 
@@ -408,14 +417,14 @@ impl Driver {
     }
 
     /// Lets what was said last leave, and a run end.
-    async fn farewell(&mut self, from_link: &mut mpsc::UnboundedReceiver<Heard>) {
+    async fn farewell(&mut self, from_link: &mut mpsc::UnboundedReceiver<Numbered>) {
         self.lease.end(boot_nanos());
         if let Some(running) = &self.running {
             let _ = running.part.orders.send(Order::Abort { reason: "the node's process ends".to_owned() });
         }
         (self.say, self.client) = (None, None);
         let ended = async {
-            while let Some(heard) = from_link.recv().await {
+            while let Some((_, heard)) = from_link.recv().await {
                 if matches!(heard, Heard::Closed { .. }) {
                     break;
                 }

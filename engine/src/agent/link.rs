@@ -61,6 +61,9 @@ impl std::fmt::Debug for Coordinator {
     }
 }
 
+/// A connection's number, by which what it still says after it was let go is known, and what it did.
+pub(super) type Numbered = (u64, Heard);
+
 /// What a connection did.
 #[derive(Debug)]
 pub(super) enum Heard {
@@ -138,20 +141,24 @@ impl Coordinator {
 pub(super) async fn attend(
     coordinator: Coordinator,
     endpoint: Endpoint,
-    heard: mpsc::UnboundedSender<Heard>,
+    number: u64,
+    heard: mpsc::UnboundedSender<Numbered>,
 ) {
-    let reason = match converse(&coordinator, endpoint, &heard).await {
+    let tell = |what| {
+        // Nobody listens any more when the driver has ended.
+        let _ = heard.send((number, what));
+    };
+    let reason = match converse(&coordinator, endpoint, &tell).await {
         Ok(()) => "the coordinator closed the connection".to_owned(),
         Err(reason) => reason,
     };
-    // Nobody listens any more when the driver has ended.
-    let _ = heard.send(Heard::Closed { reason });
+    tell(Heard::Closed { reason });
 }
 
 async fn converse(
     coordinator: &Coordinator,
     endpoint: Endpoint,
-    heard: &mpsc::UnboundedSender<Heard>,
+    tell: &impl Fn(Heard),
 ) -> Result<(), String> {
     let token = coordinator.bearer().map_err(|error| error.to_string())?;
     let channel = endpoint.connect().await.map_err(|error| causes(&error))?;
@@ -161,14 +168,14 @@ async fn converse(
     let client = Client { fleet: fleet.clone(), token: token.clone() };
     let (say, said) = mpsc::unbounded_channel();
     // The coordinator may wait for the Hello before it answers at all.
-    let _ = heard.send(Heard::Connected { say, client });
+    tell(Heard::Connected { say, client });
     let request = with_token(UnboundedReceiverStream::new(said), token.as_ref());
     let mut messages = fleet.attend(request).await.map_err(|status| said_no(&status))?.into_inner();
     while let Some(message) = messages.message().await.map_err(|status| said_no(&status))? {
         let received = OsClock.now();
         let message =
             ToNode::try_from(message).map_err(|error| format!("the coordinator says nonsense: {error}"))?;
-        let _ = heard.send(Heard::Told { received, message: Box::new(message) });
+        tell(Heard::Told { received, message: Box::new(message) });
     }
     Ok(())
 }

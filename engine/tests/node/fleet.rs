@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 use wire::grpc::fleet_server::{Fleet as Service, FleetServer};
 use wire::grpc::{CoordinatorMessage, FetchRequest, FilePiece, NodeMessage};
@@ -125,14 +125,22 @@ impl Service for Edge {
 impl Fleet {
     /// Listens, and lets in whoever has the token.
     pub(crate) async fn open(token: Option<&str>) -> Self {
+        Self::open_with(token, None).await
+    }
+
+    /// The same, with certificates.
+    pub(crate) async fn open_with(token: Option<&str>, tls: Option<ServerTlsConfig>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let shared = Arc::new(Shared { token: token.map(str::to_owned), ..Shared::default() });
         let (sender, heard) = mpsc::unbounded_channel();
         let edge = Edge { shared: Arc::clone(&shared), heard: sender };
-        let serving = Server::builder()
-            .add_service(FleetServer::new(edge))
-            .serve_with_incoming(TcpIncoming::from(listener));
+        let mut server = Server::builder();
+        if let Some(tls) = tls {
+            server = server.tls_config(tls).expect("the certificates are sound");
+        }
+        let serving =
+            server.add_service(FleetServer::new(edge)).serve_with_incoming(TcpIncoming::from(listener));
         tokio::spawn(serving);
         Self { shared, heard, port, deltas: BTreeMap::new() }
     }
@@ -158,6 +166,11 @@ impl Fleet {
             }
         };
         timeout(PATIENCE, search).await.expect("the node says it in time")
+    }
+
+    /// Whether nobody has said anything since.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.heard.try_recv().is_err()
     }
 
     pub(crate) async fn hello(&mut self) -> Hello {
