@@ -23,7 +23,8 @@ export class Chart {
       onkeydown: (event) => this.key(event) });
     this.sentence = draw('p', { class: 'sentence' });
     this.rows = draw('tbody');
-    const heads = ['second', ...series.map(([name]) => name)].map((name) => draw('th', { scope: 'col' }, name));
+    const heads = ['second', ...series.map(([name]) => name)].map((name, index) =>
+      draw('th', { scope: 'col', class: index > 0 && 'number' }, name));
     this.twin = draw('details', { ontoggle: () => this.tabulate() }, draw('summary', {}, 'As a table'),
       draw('div', { class: 'scroll tall', tabindex: '0', role: 'region', 'aria-label': `${title}, as a table` },
         draw('table', {}, draw('thead', {}, draw('tr', {}, heads)), this.rows)));

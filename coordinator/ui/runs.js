@@ -60,7 +60,7 @@ const FIELDS = [
   ['url', 'URL to load', '--url', { type: 'url', placeholder: 'http://target:8080/' }],
   ['rate', 'Requests per second (TPS)', '--tps', { inputmode: 'decimal', placeholder: '1000' }, 'or users below'],
   ['users', 'Users', '--users', { inputmode: 'numeric' }, 'each waits for its answer before it asks again'],
-  ['stages', 'Stages', '--stages', { placeholder: '0..5000/1m, 5000/5m' }, 'in place of one rate'],
+  ['stages', 'Stages', '--stages', { placeholder: '1m:5000, 5m:=5000' }, '1m:5000 ramps to 5,000 within a minute, 5m:=5000 holds it for five'],
   ['duration', 'Duration', '--duration', { placeholder: '30s' }],
   ['connections', 'Connections, at most', '--connections', { inputmode: 'numeric' }],
   ['timeout', 'Timeout', '--timeout', { placeholder: '10s' }],

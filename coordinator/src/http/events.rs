@@ -160,6 +160,8 @@ async fn tell_run(stream: &Stream, id: RunId, resumed: Option<u64>) -> Result<()
     let mut watch = stream.edge.handle.watch();
     watch.mark_unchanged();
     let mut run = look(stream, id).await?;
+    // Who names a revision that was never given is told everything.
+    let resumed = resumed.filter(|after| *after <= run.revision);
     let stretch_s = stretch(run.seconds);
     let mut told = resumed.unwrap_or(0);
     if resumed.is_none() {

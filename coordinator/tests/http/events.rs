@@ -36,6 +36,9 @@ fn a_reader_gets_the_history_then_every_second_then_the_end() {
     assert!(ids.is_sorted_by(|left, right| left < right), "each event goes on behind the last: {ids:?}");
     let end = &all.last().unwrap().data;
     assert_eq!((end["counts"]["sent"].as_u64(), end["state"].as_str()), (Some(40 * 990), Some("ended")));
+    // Who names a revision that was never given has everything, too.
+    let astray = Events::open(edge.address, &path, &[("Last-Event-ID", "99999")]).next().unwrap();
+    assert_eq!((astray.name.as_str(), seconds(std::slice::from_ref(&astray)).len()), ("history", 40));
     // Who comes when it is over has everything at once.
     let late = read_to_end(Events::open(edge.address, &path, &[]));
     assert_eq!(late.iter().map(|event| &*event.name).collect::<Vec<_>>(), ["history", "end"]);

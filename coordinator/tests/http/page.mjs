@@ -34,7 +34,16 @@ async function open(path = '/', options = {}) {
   return page;
 }
 
+// With SCREENSHOTS=FOLDER in the environment, what the page looks like at this point.
+let shots = 0;
+async function look(page) {
+  shots += 1;
+  const folder = process.env.SCREENSHOTS;
+  if (folder) await page.screenshot({ path: `${folder}/${journey}-${shots}.png`, fullPage: true });
+}
+
 async function settled(page) {
+  await look(page);
   assert.deepEqual(await page.evaluate(() => window.violations), []);
   assert.equal(await page.evaluate(() => window.pwned), undefined);
   assert.deepEqual(wrong, []);
@@ -71,6 +80,7 @@ const journeys = {
     assert.equal(told[told.length - 1], '00:00');
     assert.ok(told.length >= before / 990, `${told.length} seconds after a reload`);
 
+    await look(page);
     await page.getByLabel('Rate per second').fill('2000');
     await page.getByRole('button', { name: 'Change' }).click();
     await page.getByText('2,000/s from').waitFor();
@@ -94,6 +104,7 @@ const journeys = {
       unassigned: audit.unassigned, ok: audit.ok, errors: total(audit.errors), 'cut off': audit.cut_off });
     const seconds = await api(`/runs/${id}/seconds`);
     const sum = seconds.reduce((all, second) => all + second.counts.sent, 0);
+    await look(page);
     await page.getByRole('link', { name: 'Runs', exact: true }).click();
     await page.getByRole('link', { name: 'from the form' }).waitFor();
     // The pretended correction added five requests to a second, and to no sum.
@@ -146,6 +157,7 @@ const journeys = {
           await page.setViewportSize({ width, height: 800 });
           await page.waitForTimeout(200);
           const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+          await look(page);
           assert.ok(wide <= width, `${path} is ${wide} wide at ${width}`);
         }
         await page.setViewportSize({ width: 1280, height: 900 });
