@@ -159,7 +159,8 @@ pub struct Circumstances {
     pub run_id: String,
     /// Under which lease it sends.
     pub lease: Arc<Lease>,
-    /// Where the counts of the second at hand are kept, so that they survive the end of this process; nowhere if none.
+    /// Where the counts of the second at hand could survive the end of this process. Nothing is written there in this
+    /// version: a node that is killed loses the second that was not sealed.
     pub live: Option<PathBuf>,
 }
 
