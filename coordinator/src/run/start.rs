@@ -83,7 +83,10 @@ impl Run {
         fleet: &mut Fleet,
         out: &mut Out<'_>,
     ) {
-        if self.members.get(node).is_none_or(|member| member.phase != Phase::Preparing) {
+        let Some(phase) = self.members.get(node).map(|member| member.phase) else { return };
+        // Whoever was told to stop before its start refuses what it had prepared.
+        let refuses = prepared.outcome.is_err() && matches!(phase, Phase::Prepared | Phase::Arming(_));
+        if phase != Phase::Preparing && !refuses {
             return;
         }
         if prepared.spec != self.submission.digest {
