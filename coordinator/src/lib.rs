@@ -8,9 +8,13 @@
 #![warn(missing_docs)]
 
 pub mod director;
+pub mod files;
 mod fleet;
 pub mod handle;
 pub mod http;
 mod ledger;
 mod run;
 pub mod security;
+pub mod store;
+pub mod submission;
+pub mod wall;
