@@ -7,14 +7,24 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod args;
+mod asking;
+mod client;
 pub mod director;
 pub mod files;
 mod fleet;
 pub mod handle;
+mod headless;
 pub mod http;
 mod ledger;
+mod local;
+pub mod program;
+pub mod rpc;
 mod run;
 pub mod security;
+pub mod serve;
 pub mod store;
 pub mod submission;
 pub mod wall;
+
+pub(crate) use program::tell;

@@ -9,6 +9,7 @@ mod digest;
 mod documents;
 mod drivers;
 mod environment;
+mod fleet;
 mod gbit;
 mod journeys;
 mod load;
