@@ -1,22 +1,25 @@
-//! A simulated node: the rules of an agent, without its code.
+//! A simulated node: the engine's own agent, over simulated shards, disk and process.
 //!
-//! What it is: sessions, leases, beats, answers and a spool, as docs/fleet.md has them, written a second time. What it is not:
-//! the engine's agent; where the two differ, one of them is wrong.
+//! What it is: the driver of the real [`Agent`], which it hands messages and time and for which it does what the agent wants
+//! done. What it is not: a decision of its own.
 //!
 //! It lives by its own clock, which is `ahead` of the true one, and may stand still.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
 
 use clock::Timestamp;
+use engine::agent::{Action, Agent, Event, Happened, Identity, LeftBehind, Now};
+use engine::part::{Order, Standing};
 use measure::{Counters, Gauges, Names, Totals};
-use schedule::{Profile, Rate};
-use wire::{
-    Beat, Delta, Description, Fencing, Finished, FromNode, Hello, Measured, Prepared, Resume, RunKey, ToNode,
-};
+use schedule::Profile;
+use wire::{Delta, Description, FromNode, Measured, RunKey, ToNode};
 
+use crate::S;
 use crate::shards::Shards;
-use crate::{MS, S};
+
+/// How far the boot-time clock is ahead of the monotonic one: each lease has to be counted on the right one.
+const BOOT_AHEAD: u64 = 7 * S;
 
 /// A summary in which nothing was measured.
 static EMPTY: LazyLock<String> = LazyLock::new(|| {
@@ -29,7 +32,7 @@ static EMPTY: LazyLock<String> = LazyLock::new(|| {
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is a state of its own: process, session, mapping, order"
+    reason = "each is a state of its own: process, mapping, order, step"
 )]
 pub(crate) struct Node {
     pub(crate) name: String,
@@ -41,57 +44,41 @@ pub(crate) struct Node {
     /// It stands still until then.
     pub(crate) frozen_until: u64,
     pub(crate) session: Option<u64>,
-    welcome: bool,
-    term: u64,
+    agent: Agent,
+    part: Option<Part>,
+    /// On the boot-time clock.
     lease_end: u64,
-    beats: BTreeMap<u64, u64>,
-    next_beat: u64,
-    beat: u64,
-    heard: u64,
-    lease_ns: u64,
-    pub(crate) work: Option<Work>,
     /// Survives the process.
     pub(crate) spool: BTreeMap<(RunKey, u64), Spool>,
     /// What earlier and present lives sent: life → requests.
     pub(crate) sent: BTreeMap<u64, u64>,
     profile: Arc<Profile>,
-    description: Description,
-    digest: [u8; 32],
     /// What it counted in an interval that its death cut short is saved.
     saves: bool,
     /// It was told to go.
     pub(crate) retired: bool,
+    /// Within a step: the agent wants its connection closed.
+    leaves: bool,
 }
 
 /// What one life measured for one run.
 #[derive(Debug, Default)]
 pub(crate) struct Spool {
-    pub(crate) deltas: BTreeMap<u64, Delta>,
-    pub(crate) next: u64,
+    deltas: BTreeMap<u64, Delta>,
+    next: u64,
     /// Requests in all deltas up to and with each.
     pub(crate) sums: Vec<u64>,
     pub(crate) acknowledged: u64,
-    finished: Option<Finished>,
 }
 
 /// A run on this node.
 #[derive(Debug)]
-pub(crate) struct Work {
-    pub(crate) run: RunKey,
-    epoch: u32,
+struct Part {
+    run: RunKey,
     obeyed: u32,
     shards: Option<Shards>,
-    answer: Option<FromNode>,
-    fenced_at_ns: Option<u64>,
+    totals: [u64; 3],
     over: bool,
-}
-
-/// What a change is about.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Asked {
-    Arm,
-    Cells,
-    Rate,
 }
 
 /// What comes of a step.
@@ -103,387 +90,304 @@ pub(crate) struct Did {
 }
 
 impl Node {
-    pub(crate) fn new(
-        index: usize,
-        ahead: u64,
-        saves: bool,
-        profile: Arc<Profile>,
-        digest: [u8; 32],
-    ) -> Self {
+    pub(crate) fn new(index: usize, ahead: u64, saves: bool, profile: Arc<Profile>) -> Self {
+        let name = format!("n{index}");
+        let zone = if index.is_multiple_of(2) { "east" } else { "west" };
         Self {
-            name: format!("n{index}"),
-            zone: if index.is_multiple_of(2) { "east".to_owned() } else { "west".to_owned() },
+            agent: Agent::new(identity(&name, zone, 1), Vec::new()),
+            name,
+            zone: zone.to_owned(),
             ahead,
             incarnation: 1,
             alive: true,
             frozen_until: 0,
             session: None,
-            welcome: false,
-            term: 0,
+            part: None,
             lease_end: 0,
-            beats: BTreeMap::new(),
-            next_beat: 0,
-            beat: 0,
-            heard: 0,
-            lease_ns: 3 * S,
-            work: None,
             spool: BTreeMap::new(),
             sent: BTreeMap::new(),
             profile,
-            description: Description { names: Names::requests(["all".to_owned()]), summary: EMPTY.clone() },
-            digest,
             saves,
             retired: false,
+            leaves: false,
         }
     }
 
     /// The process is killed.
     pub(crate) fn kill(&mut self) {
-        self.alive = false;
-        self.session = None;
-        let Some(work) = self.work.take() else { return };
-        let Some(shards) = work.shards.filter(|_| !work.over && self.saves) else { return };
+        (self.alive, self.session) = (false, None);
+        let Some(part) = self.part.take().filter(|part| self.saves && !part.over) else { return };
+        let Some(shards) = part.shards else { return };
         // The mapping outlives the process: the next life finds what was counted.
+        let spool = self.spool.entry((part.run, self.incarnation)).or_default();
         let until_ns = shards.sealed_ns + S / 2;
-        self.seal(work.run, work.obeyed, shards.counts, until_ns, true);
+        let delta = Delta {
+            run: part.run,
+            incarnation: self.incarnation,
+            sequence: spool.next,
+            epoch: part.obeyed,
+            second: until_ns.saturating_sub(1) / S,
+            until_ns,
+            measured: packed(shards.counts),
+            gauges: Gauges::default(),
+            recovered: true,
+        };
+        spool.add(delta);
     }
 
     /// Another life begins.
     pub(crate) fn revive(&mut self) {
         self.incarnation += 1;
-        (self.alive, self.welcome, self.retired) = (true, false, false);
-        (self.frozen_until, self.lease_end, self.beat) = (0, 0, 0);
-        self.beats.clear();
+        (self.alive, self.retired) = (true, false);
+        (self.frozen_until, self.lease_end) = (0, 0);
+        let owed = self.spool.iter().filter(|(_, spool)| spool.acknowledged < spool.next);
+        let left = owed.map(|((run, incarnation), spool)| LeftBehind {
+            run: *run,
+            incarnation: *incarnation,
+            first: spool.acknowledged,
+            end: spool.next,
+        });
+        self.agent = Agent::new(identity(&self.name, &self.zone, self.incarnation), left.collect());
     }
 
-    /// A connection stands.
-    pub(crate) fn connected(&mut self, now: u64, session: u64) -> FromNode {
+    /// A connection stands; `now` is by the node's clock, here and below.
+    pub(crate) fn connected(&mut self, now: u64, session: u64) -> Did {
         self.session = Some(session);
-        (self.welcome, self.heard) = (false, now);
-        let resume = self.work.as_ref().map(|work| Resume {
-            run: work.run,
-            fencing: Fencing { term: self.term, epoch: work.epoch },
-            start: work.shards.as_ref().map(|shards| Timestamp::from_nanos(shards.start)),
-            next_sequence: 0,
-            fenced_at_ns: work.fenced_at_ns,
-        });
-        let current = self.work.as_ref().map(|work| work.run);
-        let owed = self.spool.iter().filter(|((run, life), spool)| {
-            !spool.deltas.is_empty() && (Some(*run) != current || *life != self.incarnation)
-        });
-        let mut left_behind: Vec<RunKey> = owed.map(|((run, _), _)| *run).collect();
-        left_behind.dedup();
-        FromNode::Hello(Hello {
-            node: self.name.clone(),
-            incarnation: self.incarnation,
-            boot_id: "boot".to_owned(),
-            host: self.name.clone(),
-            pid: 1,
-            version: "1".to_owned(),
-            cores: 1,
-            capacity: None,
-            zone: Some(self.zone.clone()),
-            labels: BTreeMap::new(),
-            resume,
-            left_behind,
-        })
-    }
-
-    pub(crate) fn disconnected(&mut self) {
-        (self.session, self.welcome) = (None, false);
-    }
-
-    /// Time has passed; `now` is by the node's clock.
-    pub(crate) fn step(&mut self, now: u64) -> Did {
         let mut did = Did::default();
-        self.run_shards(now, &mut did);
-        if self.welcome && now >= self.next_beat {
-            did.said.push(self.next_beat(now));
-        }
-        // A coordinator that is silent for two leases is gone.
-        did.leaves = self.session.is_some() && now.saturating_sub(self.heard) > 2 * self.lease_ns;
+        self.tell_agent(now, Event::Connected, &mut did);
         did
     }
 
+    pub(crate) fn disconnected(&mut self, now: u64) {
+        self.session = None;
+        // Nobody hears what it says to that.
+        self.tell_agent(now, Event::Disconnected, &mut Did::default());
+    }
+
+    /// Time has passed.
+    pub(crate) fn step(&mut self, now: u64) -> Did {
+        let mut did = Did::default();
+        self.run_shards(now, &mut did);
+        if let Some(part) = self.part.as_ref().filter(|part| !part.over) {
+            let standing = Standing {
+                epoch: part.obeyed,
+                run_ns: part.shards.as_ref().map_or(0, |shards| shards.run_ns(now)),
+                owned: part.shards.as_ref().map_or(0, Shards::owns),
+                scheduled: part.totals[0],
+                sent: part.totals[1],
+                lag_p99_ns: 0,
+            };
+            self.tell_agent(now, Event::Standing { standing, cpu_milli: 0 }, &mut did);
+        }
+        if self.agent.deadline().is_some_and(|at| at.as_nanos() <= now) {
+            self.tell_agent(now, Event::Wake, &mut did);
+        }
+        did
+    }
+
+    /// The coordinator said something.
+    pub(crate) fn told(&mut self, now: u64, message: ToNode) -> Did {
+        let mut did = Did::default();
+        // Whatever was due before this came is dealt with first.
+        self.run_shards(now, &mut did);
+        self.retired |= matches!(message, ToNode::Retire { .. });
+        let received = Timestamp::from_nanos(now);
+        self.tell_agent(now, Event::Told { received, message: Box::new(message) }, &mut did);
+        did
+    }
+
+    fn tell_agent(&mut self, now: u64, event: Event, did: &mut Did) {
+        let clocks = Now { monotonic: Timestamp::from_nanos(now), boot_ns: now + BOOT_AHEAD, unix_ns: now };
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let mut actions = Vec::new();
+            self.agent.handle(clocks, event, &mut actions);
+            for action in actions {
+                self.act(now, action, did, &mut events);
+            }
+        }
+        did.leaves |= std::mem::take(&mut self.leaves);
+    }
+
+    fn act(&mut self, now: u64, action: Action, did: &mut Did, events: &mut VecDeque<Event>) {
+        match action {
+            Action::Send(message) => did.said.push(*message),
+            Action::Deliver { run, incarnation, sequence } => {
+                let spool = self.spool.get(&(run, incarnation));
+                let delta = spool.and_then(|spool| spool.deltas.get(&sequence));
+                let delta = delta.expect("the agent delivers what is kept").clone();
+                did.said.push(FromNode::Delta(Box::new(delta)));
+            }
+            Action::Close => self.leaves = true,
+            Action::Begin { run, .. } => {
+                self.part = Some(Part { run, obeyed: 0, shards: None, totals: [0; 3], over: false });
+                let names = Names::requests(["all".to_owned()]);
+                let description = Box::new(Description { names, summary: EMPTY.clone() });
+                events.push_back(Event::Part { run, happened: Happened::Prepared(Ok(description)) });
+            }
+            Action::Order(order) => self.obey(now, order, events),
+            Action::RenewLease { until_ns } if now + BOOT_AHEAD < self.lease_end => {
+                self.lease_end = self.lease_end.max(until_ns);
+            }
+            Action::BeginLease { until_ns } => self.lease_end = until_ns,
+            Action::Keep(delta) => {
+                self.spool.entry((delta.run, delta.incarnation)).or_default().add(*delta);
+            }
+            Action::Forget { run, incarnation, through } => {
+                if let Some(spool) = self.spool.get_mut(&(run, incarnation)) {
+                    spool.acknowledged = spool.acknowledged.max(through + 1);
+                    spool.deltas.retain(|sequence, _| *sequence > through);
+                }
+            }
+            Action::Discard { run } => {
+                let own = self.spool.iter_mut().filter(|((of, _), _)| *of == run);
+                own.for_each(|(_, spool)| spool.deltas.clear());
+            }
+            Action::Exit { .. } => {
+                (self.alive, self.retired) = (false, true);
+                self.leaves = true;
+            }
+            // One that has run out is not renewed; nobody reads notes.
+            Action::RenewLease { .. } | Action::Note(_) => {}
+        }
+    }
+
+    /// The shards do what is asked, or decline.
+    fn obey(&mut self, now: u64, order: Order, events: &mut VecDeque<Event>) {
+        let profile = Arc::clone(&self.profile);
+        let Some(part) = self.part.as_mut().filter(|part| !part.over) else { return };
+        let run = part.run;
+        let (epoch, done, arms) = match order {
+            Order::Arm { epoch, start, from_ns, cells, rates } => {
+                let mut shards = Shards::new(profile, start.as_nanos(), now);
+                for (_, from_ns, rate) in &rates {
+                    shards.set_rate_before(*from_ns, *rate);
+                }
+                let takes = shards.assign(from_ns.max(shards.run_ns(now)), cells);
+                part.shards = Some(shards);
+                (epoch, takes, true)
+            }
+            Order::Assign { epoch, from_ns, cells } => {
+                let done = part.shards.as_mut().is_some_and(|shards| shards.assign(from_ns, cells));
+                (epoch, done, false)
+            }
+            Order::SetRate { epoch, from_ns, rate, .. } => {
+                let done = part.shards.as_mut().is_some_and(|shards| shards.set_rate(from_ns, rate));
+                (epoch, done, false)
+            }
+            Order::Stop | Order::Abort { .. } => return self.finish(events),
+        };
+        if done {
+            part.obeyed = epoch;
+        }
+        let happened = match (done, arms) {
+            (true, true) => Happened::Armed { epoch },
+            (true, false) => Happened::Obeyed { epoch },
+            (false, _) => Happened::Declined { epoch, reason: "it came too late".to_owned() },
+        };
+        events.push_back(Event::Part { run, happened });
+    }
+
     fn run_shards(&mut self, now: u64, did: &mut Did) {
-        let lease_end = self.lease_end;
-        let Some(work) = self.work.as_mut().filter(|work| !work.over) else { return };
-        let Some(shards) = &mut work.shards else { return };
-        let (run, epoch) = (work.run, work.obeyed);
-        let (mut sealed, mut over) = (Vec::new(), false);
+        let lease_end = self.lease_end.saturating_sub(BOOT_AHEAD);
+        let Some(part) = self.part.as_mut().filter(|part| !part.over) else { return };
+        let Some(shards) = &mut part.shards else { return };
+        let run = part.run;
+        let (mut events, mut over) = (VecDeque::new(), false);
         // Seconds are sealed as they pass, also after a standstill.
         loop {
             let next_ns = shards.sealed_ns + S;
-            let by = now.min(shards.start + next_ns - 1);
-            let (slots, lapsed) = shards.release(by, now, lease_end);
+            let (slots, lapsed) = shards.release(now.min(shards.start + next_ns - 1), now, lease_end);
             *self.sent.entry(self.incarnation).or_default() += slots.len() as u64;
             did.slots.extend(slots);
             if let Some(at_ns) = lapsed {
-                work.fenced_at_ns = Some(at_ns);
+                events.push_back(Event::Part { run, happened: Happened::Lapsed { at_ns } });
             }
             if now < shards.start + next_ns {
                 break;
             }
-            sealed.push((std::mem::take(&mut shards.counts), next_ns));
+            let counts = std::mem::take(&mut shards.counts);
+            add(&mut part.totals, counts);
+            events.push_back(second(run, counts, next_ns));
             shards.sealed_ns = next_ns;
             if next_ns >= shards.duration_ns() {
                 over = true;
                 break;
             }
         }
-        for (counts, until_ns) in sealed {
-            did.said.extend(self.seal(run, epoch, counts, until_ns, false));
-        }
         if over {
-            did.said.extend(self.finish());
+            self.finish(&mut events);
         }
-    }
-
-    /// A delta is kept, and told where there is somebody to tell.
-    fn seal(
-        &mut self,
-        run: RunKey,
-        epoch: u32,
-        counts: [u64; 3],
-        until_ns: u64,
-        recovered: bool,
-    ) -> Option<FromNode> {
-        let mut totals = Totals::new(self.description.names.shape());
-        let [scheduled, sent, dropped] = counts;
-        totals.counters = Counters { scheduled, sent, ok: sent, ..Counters::default() };
-        totals.counters.dropped[measure::DropReason::Late.index()] = dropped;
-        (totals.names[0].sent, totals.names[0].ok_count) = (sent, sent);
-        totals.names[0].ok.record_many(MS, sent);
-        let life = self.incarnation;
-        let spool = self.spool.entry((run, life)).or_default();
-        let delta = Delta {
-            run,
-            incarnation: life,
-            sequence: spool.next,
-            epoch,
-            second: until_ns.saturating_sub(1) / S,
-            until_ns,
-            measured: Measured::pack(&totals),
-            gauges: Gauges::default(),
-            recovered,
-        };
-        spool.sums.push(spool.sums.last().copied().unwrap_or(0) + sent);
-        spool.next += 1;
-        spool.deltas.insert(delta.sequence, delta.clone());
-        self.welcome.then(|| FromNode::Delta(Box::new(delta)))
+        for event in events {
+            self.tell_agent(now, event, did);
+        }
     }
 
     /// The part is over.
-    fn finish(&mut self) -> Vec<FromNode> {
-        let mut said = Vec::new();
-        let Some(work) = self.work.as_mut().filter(|work| !work.over) else { return said };
-        work.over = true;
-        let (run, epoch) = (work.run, work.obeyed);
-        let shards = work.shards.take();
+    fn finish(&mut self, events: &mut VecDeque<Event>) {
+        let Some(part) = self.part.as_mut().filter(|part| !part.over) else { return };
+        part.over = true;
+        let run = part.run;
+        let shards = part.shards.take();
         if let Some(shards) = shards.as_ref().filter(|shards| shards.counts != [0; 3]) {
-            let until_ns = shards.sealed_ns + S / 2;
-            said.extend(self.seal(run, epoch, shards.counts, until_ns, false));
+            add(&mut part.totals, shards.counts);
+            events.push_back(second(run, shards.counts, shards.sealed_ns + S / 2));
         }
-        let life = self.incarnation;
-        let spool = self.spool.entry((run, life)).or_default();
-        let sent = spool.sums.last().copied().unwrap_or(0);
-        let counters = Counters { sent, ok: sent, ..Counters::default() };
-        let finished = Finished {
-            run,
-            incarnation: life,
-            deltas: spool.next,
-            counters,
+        let [_, sent, _] = part.totals;
+        let happened = Happened::Finished {
+            counters: Box::new(Counters { sent, ok: sent, ..Counters::default() }),
             first_sent_ns: shards.and_then(|shards| shards.first_sent_ns),
             summary: String::new(),
         };
-        spool.finished = Some(finished.clone());
-        if self.welcome {
-            said.push(FromNode::Finished(Box::new(finished)));
-        }
-        said
+        events.push_back(Event::Part { run, happened });
     }
+}
 
-    fn next_beat(&mut self, now: u64) -> FromNode {
-        let number = self.beat;
-        self.beat += 1;
-        self.next_beat = now + S / 2;
-        self.beats.insert(number, now);
-        while self.beats.len() > 64 {
-            self.beats.pop_first();
-        }
-        let work = self.work.as_ref().filter(|work| !work.over);
-        FromNode::Beat(Beat {
-            number,
-            sent_at: Timestamp::from_nanos(now),
-            run: work.map(|work| work.run),
-            epoch: work.map_or(0, |work| work.obeyed),
-            fenced_at_ns: work.and_then(|work| work.fenced_at_ns),
-            ..Beat::default()
-        })
+impl Spool {
+    fn add(&mut self, delta: Delta) {
+        assert_eq!(delta.sequence, self.next, "deltas are numbered without gaps");
+        let sent = delta.measured.counters().sent;
+        self.sums.push(self.sums.last().copied().unwrap_or(0) + sent);
+        self.next += 1;
+        self.deltas.insert(delta.sequence, delta);
     }
+}
 
-    /// The coordinator said something; `now` is by the node's clock.
-    pub(crate) fn told(&mut self, now: u64, message: ToNode) -> Did {
-        // Whatever was due before this came is dealt with first.
-        let mut did = Did::default();
-        self.run_shards(now, &mut did);
-        self.heard = now;
-        match message {
-            ToNode::Welcome(welcome) => self.welcomed(now, &welcome, &mut did),
-            ToNode::Refused { .. } => did.leaves = true,
-            ToNode::TimeProbe { probe } => {
-                let at = Timestamp::from_nanos(now);
-                did.said.push(FromNode::TimeReply { probe, received: at, replied: at });
-            }
-            ToNode::Grant { beat, lease_ns } => self.granted(now, beat, lease_ns),
-            ToNode::Prepare { run, fencing, .. } => self.prepare(run, fencing, &mut did),
-            ToNode::Arm { run, fencing, start, from_ns, cells, rates } => {
-                self.ask(now, run, fencing, &mut did, Asked::Arm, |shards, profile| {
-                    let mut fresh = Shards::new(Arc::clone(profile), start.as_nanos(), now);
-                    for (_, from_ns, rate) in &rates {
-                        fresh.set_rate_before(*from_ns, *rate);
-                    }
-                    let takes = fresh.assign(from_ns.max(fresh.run_ns(now)), cells.clone());
-                    *shards = Some(fresh);
-                    takes
-                });
-            }
-            ToNode::Assign { run, fencing, from_ns, cells } => {
-                self.ask(now, run, fencing, &mut did, Asked::Cells, |shards, _| {
-                    shards.as_mut().is_some_and(|shards| shards.assign(from_ns, cells.clone()))
-                });
-            }
-            ToNode::SetRate { run, fencing, from_ns, rate, .. } => {
-                self.set_rate(now, run, fencing, from_ns, rate, &mut did);
-            }
-            ToNode::Acknowledged { run, incarnation, through } => {
-                if let Some(spool) = self.spool.get_mut(&(run, incarnation)) {
-                    spool.acknowledged = spool.acknowledged.max(through + 1);
-                    spool.deltas.retain(|sequence, _| *sequence > through);
-                }
-            }
-            ToNode::Stop { run, .. } | ToNode::Abort { run, .. } => {
-                if self.work.as_ref().is_some_and(|work| work.run == run) {
-                    did.said.extend(self.finish());
-                }
-            }
-            ToNode::Release { run } => {
-                if self.work.as_ref().is_some_and(|work| work.run == run) {
-                    self.work = None;
-                }
-                for ((of, _), spool) in &mut self.spool {
-                    if *of == run {
-                        spool.deltas.clear();
-                        spool.finished = None;
-                    }
-                }
-            }
-            ToNode::Retire { .. } => self.retired = true,
-        }
-        did
-    }
+fn add(sums: &mut [u64; 3], more: [u64; 3]) {
+    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+}
 
-    fn welcomed(&mut self, now: u64, welcome: &wire::Welcome, did: &mut Did) {
-        if welcome.term < self.term {
-            did.leaves = true;
-            return;
-        }
-        (self.term, self.lease_ns) = (welcome.term, welcome.lease_ns);
-        (self.welcome, self.next_beat) = (true, now);
-        if let Some(work) = &self.work {
-            if welcome.resume {
-                did.said.extend(work.answer.clone());
-            } else {
-                did.said.extend(self.finish());
-            }
-        }
-        for spool in self.spool.values() {
-            did.said.extend(spool.deltas.values().map(|delta| FromNode::Delta(Box::new(delta.clone()))));
-            did.said.extend(spool.finished.clone().map(|finished| FromNode::Finished(Box::new(finished))));
-        }
-    }
+fn second(run: RunKey, counts: [u64; 3], until_ns: u64) -> Event {
+    let happened = Happened::Second {
+        second: until_ns.saturating_sub(1) / S,
+        until_ns,
+        measured: packed(counts),
+        gauges: Gauges::default(),
+    };
+    Event::Part { run, happened }
+}
 
-    fn granted(&mut self, now: u64, beat: u64, lease_ns: u64) {
-        let Some(sent_at) = self.beats.get(&beat) else { return };
-        let until = sent_at + lease_ns - lease_ns / 1_000 - 10 * MS;
-        let owns = self.work.as_ref().and_then(|work| work.shards.as_ref()).is_some_and(Shards::owns_any);
-        // A lease that is over is not renewed while anything is owned under it.
-        if until > now && (now < self.lease_end || !owns) {
-            self.lease_end = self.lease_end.max(until);
-        }
-    }
+/// Requests that were all answered within a millisecond.
+fn packed([scheduled, sent, dropped]: [u64; 3]) -> Measured {
+    let mut totals = Totals::new(Names::requests(["all".to_owned()]).shape());
+    totals.counters = Counters { scheduled, sent, ok: sent, ..Counters::default() };
+    totals.counters.dropped[measure::DropReason::Late.index()] = dropped;
+    (totals.names[0].sent, totals.names[0].ok_count) = (sent, sent);
+    totals.names[0].ok.record_many(1_000_000, sent);
+    Measured::pack(&totals)
+}
 
-    fn prepare(&mut self, run: RunKey, fencing: Fencing, did: &mut Did) {
-        if fencing.term < self.term {
-            return;
-        }
-        match &self.work {
-            Some(work) if work.run == run && !work.over => {
-                if let Some(answer) = &work.answer {
-                    did.said.push(answer.clone());
-                    return;
-                }
-            }
-            _ => {
-                self.work = Some(Work {
-                    run,
-                    epoch: fencing.epoch,
-                    obeyed: 0,
-                    shards: None,
-                    answer: None,
-                    fenced_at_ns: None,
-                    over: false,
-                });
-            }
-        }
-        let outcome = Ok(self.description.clone());
-        did.said.push(FromNode::Prepared(Box::new(Prepared { run, spec: self.digest, outcome })));
-    }
-
-    fn set_rate(&mut self, now: u64, run: RunKey, fencing: Fencing, from_ns: u64, rate: Rate, did: &mut Did) {
-        self.ask(now, run, fencing, did, Asked::Rate, |shards, _| {
-            shards.as_mut().is_some_and(|shards| shards.set_rate(from_ns, rate))
-        });
-    }
-
-    /// Does what a later epoch asks for, and answers; answers again what it has done.
-    fn ask(
-        &mut self,
-        now: u64,
-        run: RunKey,
-        fencing: Fencing,
-        did: &mut Did,
-        asked: Asked,
-        change: impl FnOnce(&mut Option<Shards>, &Arc<Profile>) -> bool,
-    ) {
-        let leased = now < self.lease_end;
-        let Some(work) = self.work.as_mut().filter(|work| work.run == run && !work.over) else { return };
-        if fencing.term < self.term || fencing.epoch < work.epoch {
-            return;
-        }
-        if fencing.epoch == work.epoch
-            && let Some(answer) = &work.answer
-        {
-            did.said.push(answer.clone());
-            return;
-        }
-        work.epoch = fencing.epoch;
-        let epoch = fencing.epoch;
-        let done = (leased || asked == Asked::Rate) && change(&mut work.shards, &self.profile);
-        let answer = match (done, asked) {
-            (false, _) => {
-                FromNode::Declined { run, epoch, reason: "too late, or without a lease".to_owned() }
-            }
-            (true, Asked::Arm) => FromNode::Armed { run, epoch },
-            (true, _) => FromNode::Obeyed { run, epoch },
-        };
-        if done {
-            work.obeyed = epoch;
-            if asked != Asked::Rate {
-                work.fenced_at_ns = None;
-            }
-        }
-        work.answer = Some(answer.clone());
-        did.said.push(answer);
+fn identity(name: &str, zone: &str, incarnation: u64) -> Identity {
+    Identity {
+        node: name.to_owned(),
+        incarnation,
+        boot_id: "boot".to_owned(),
+        host: name.to_owned(),
+        pid: 1,
+        version: "1".to_owned(),
+        cores: 1,
+        capacity: None,
+        zone: Some(zone.to_owned()),
+        labels: BTreeMap::new(),
     }
 }

@@ -13,8 +13,6 @@ use crate::{MS, S};
 
 /// The run's key.
 pub(crate) const RUN: u128 = 7;
-/// What the plan's digest is, for everybody.
-pub(crate) const DIGEST: [u8; 32] = [9; 32];
 
 /// A fault, or something that people do.
 #[derive(Clone, Debug)]
@@ -95,10 +93,11 @@ impl Scenario {
             process: Process::Deterministic,
             limit: None,
         };
+        let spec = Spec { version: "1".to_owned(), ..Spec::default() };
         let submission = Submission {
             run: RUN,
-            spec: Spec::default(),
-            digest: DIGEST,
+            digest: spec.digest(),
+            spec,
             load: vec![rated],
             warmup_ns: 0,
             duration_ns: Some(profile.duration_ns()),

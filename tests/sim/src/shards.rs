@@ -71,6 +71,11 @@ impl Shards {
         self.profile = Arc::new(self.profile.with_rate_from(from_ns, rate).expect("a valid rate"));
     }
 
+    /// How many cells are its own, or are going to be.
+    pub(crate) fn owns(&self) -> u32 {
+        self.owned.last().map_or(0, |(_, cells)| cells.count())
+    }
+
     pub(crate) fn owns_any(&self) -> bool {
         self.owned.iter().any(|(_, cells)| cells.count() > 0)
     }

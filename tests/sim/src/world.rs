@@ -9,7 +9,7 @@ use wire::{FromNode, ToNode};
 
 use crate::node::{Did, Node};
 use crate::random::Random;
-use crate::scenario::{DIGEST, Happening, RUN, Scenario};
+use crate::scenario::{Happening, RUN, Scenario};
 use crate::store::Store;
 use crate::{MS, S};
 
@@ -113,7 +113,7 @@ impl World {
         let count = 2 * scenario.nodes;
         let node = |index| {
             let ahead = random.below(2_000) * S / 2;
-            Node::new(index, ahead, scenario.saves, scenario.profile.clone(), DIGEST)
+            Node::new(index, ahead, scenario.saves, scenario.profile.clone())
         };
         let mut nodes: Vec<Node> = (0..count).map(node).collect();
         // The second half comes when it is its time, if ever.
@@ -336,8 +336,8 @@ impl World {
         self.sessions.insert(session, index);
         self.ways[index] = [Way::default(), Way::default()];
         let node = &mut self.outcome.nodes[index];
-        let hello = node.connected(now + node.ahead, session);
-        self.say(index, hello);
+        let did = node.connected(now + node.ahead, session);
+        self.done(index, did);
     }
 
     /// A connection ends: what was under way on it is lost.
@@ -346,7 +346,7 @@ impl World {
         let now = self.now;
         let node = &mut self.outcome.nodes[index];
         if node.session == Some(session) {
-            node.disconnected();
+            node.disconnected(now + node.ahead);
             let again = now + self.random.between(20 * MS, 300 * MS);
             self.at(again, Next::Connect(index));
         }
