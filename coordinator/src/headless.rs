@@ -220,7 +220,7 @@ pub(crate) fn show_report(
     outputs: &Outputs,
     code: ExitCode,
 ) -> Result<ExitCode, Failure> {
-    let summary = for_people(text).map_err(|error| Failure::internal(&error))?;
+    let summary = Summary::parse(text).map_err(|error| Failure::internal(&error.to_string()))?;
     let mut code = code;
     let mut files = Vec::new();
     match json {
@@ -241,17 +241,6 @@ pub(crate) fn show_report(
         return Ok(code);
     }
     Ok(print(&shown, code))
-}
-
-/// The summary without its sections by node and by zone, which the terminal does not show: the reader of documents takes no
-/// sum of 128 bits in a flattened section.
-fn for_people(text: &str) -> Result<Summary, String> {
-    let mut document: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if let Some(document) = document.as_object_mut() {
-        document.remove("nodes");
-        document.remove("zones");
-    }
-    Summary::parse(&document.to_string()).map_err(|error| error.to_string())
 }
 
 /// Interrupts and terminations.

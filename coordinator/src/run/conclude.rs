@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clock::rfc3339;
 use measure::{Counters, IterationCounters, Totals};
-use report::{Did, Node, Part, RunFacts, Summary, Zone};
+use report::{Node, Part, PartTotals, RunFacts, Summary, Zone};
 use verdict::{Ending, ExitCode, Facts, Verdict, judge};
 
 use super::{Member, Run};
@@ -257,7 +257,7 @@ fn nodes(run: &Run) -> BTreeMap<String, Node> {
             zone: last.who.zone.clone(),
             lives: u32::try_from(lives.len()).unwrap_or(u32::MAX),
             cells: first.cells_first,
-            did: Did::new(&sum.counters, &sum.response, &sum.lag),
+            totals: PartTotals::new(&sum.counters, &sum.response, &sum.lag),
             cpu_s: sum.cpu_ns as f64 / 1e9,
             start_skew_ns: skew.map(|(sent, due)| sent.cast_signed().wrapping_sub(due.cast_signed())),
             start_uncertainty_ns: skew.and(first.clock_error_ns),
@@ -281,7 +281,7 @@ fn zones(run: &Run) -> BTreeMap<String, Zone> {
         let whole = Zone {
             nodes: u32::try_from(nodes.len()).unwrap_or(u32::MAX),
             cells: here().map(|(_, member, _)| member.cells_first).sum(),
-            did: Did::new(&sum.counters, &sum.response, &sum.lag),
+            totals: PartTotals::new(&sum.counters, &sum.response, &sum.lag),
         };
         zones.insert(zone.to_owned(), whole);
     }

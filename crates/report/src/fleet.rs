@@ -27,8 +27,7 @@ pub struct Node {
     /// Cells, of 55,440, that it was given first.
     pub cells: u32,
     /// What it did.
-    #[serde(flatten)]
-    pub did: Did,
+    pub totals: PartTotals,
     /// Processor time of its shards, in seconds.
     pub cpu_s: f64,
     /// Its first request left so long after it was due; below zero, within the uncertainty, before.
@@ -53,13 +52,12 @@ pub struct Zone {
     /// Cells, of 55,440, that they were given first.
     pub cells: u32,
     /// What they did.
-    #[serde(flatten)]
-    pub did: Did,
+    pub totals: PartTotals,
 }
 
 /// What some of a fleet did: `scheduled = sent + dropped` and `sent = ok + errors + cut_off`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Did {
+pub struct PartTotals {
     /// Arrivals that were due in their cells.
     pub scheduled: u64,
     /// Requests sent.
@@ -78,7 +76,7 @@ pub struct Did {
     pub lag_ns: LatencyEntry,
 }
 
-impl Did {
+impl PartTotals {
     /// From sums.
     pub fn new(counters: &Counters, response: &Histogram, lag: &Histogram) -> Self {
         Self {
@@ -120,8 +118,9 @@ pub(crate) fn merged_nodes(summaries: &[Summary]) -> Result<BTreeMap<String, Nod
                 whole.start_uncertainty_ns = node.start_uncertainty_ns;
             }
         }
-        let pairs: Vec<(&Summary, &Did)> = all.iter().map(|(summary, node)| (*summary, &node.did)).collect();
-        whole.did = merged_did("nodes", key, &pairs)?;
+        let pairs: Vec<(&Summary, &PartTotals)> =
+            all.iter().map(|(summary, node)| (*summary, &node.totals)).collect();
+        whole.totals = merged_did("nodes", key, &pairs)?;
         merged.insert(key.clone(), whole);
     }
     Ok(merged)
@@ -133,11 +132,12 @@ pub(crate) fn merged_zones(summaries: &[Summary]) -> Result<BTreeMap<String, Zon
     for key in keys(summaries.iter().map(|summary| &summary.zones)) {
         let all: Vec<(&Summary, &Zone)> =
             summaries.iter().filter_map(|summary| Some((summary, summary.zones.get(key)?))).collect();
-        let pairs: Vec<(&Summary, &Did)> = all.iter().map(|(summary, zone)| (*summary, &zone.did)).collect();
+        let pairs: Vec<(&Summary, &PartTotals)> =
+            all.iter().map(|(summary, zone)| (*summary, &zone.totals)).collect();
         let whole = Zone {
             nodes: all.iter().map(|(_, zone)| zone.nodes).max().unwrap_or(0),
             cells: all.iter().map(|(_, zone)| zone.cells).max().unwrap_or(0),
-            did: merged_did("zones", key, &pairs)?,
+            totals: merged_did("zones", key, &pairs)?,
         };
         merged.insert(key.clone(), whole);
     }
@@ -148,9 +148,10 @@ fn keys<'a, T: 'a>(maps: impl Iterator<Item = &'a BTreeMap<String, T>>) -> BTree
     maps.flat_map(BTreeMap::keys).collect()
 }
 
-fn merged_did(section: &str, key: &str, all: &[(&Summary, &Did)]) -> Result<Did, MergeError> {
-    let sum = |pick: fn(&Did) -> u64| all.iter().fold(0_u64, |sum, (_, did)| sum.saturating_add(pick(did)));
-    let maps = |pick: fn(&Did) -> &BTreeMap<String, u64>| {
+fn merged_did(section: &str, key: &str, all: &[(&Summary, &PartTotals)]) -> Result<PartTotals, MergeError> {
+    let sum =
+        |pick: fn(&PartTotals) -> u64| all.iter().fold(0_u64, |sum, (_, did)| sum.saturating_add(pick(did)));
+    let maps = |pick: fn(&PartTotals) -> &BTreeMap<String, u64>| {
         let mut sums: BTreeMap<String, u64> = BTreeMap::new();
         for (name, count) in all.iter().flat_map(|(_, did)| pick(did)) {
             let sum = sums.entry(name.clone()).or_default();
@@ -158,10 +159,10 @@ fn merged_did(section: &str, key: &str, all: &[(&Summary, &Did)]) -> Result<Did,
         }
         sums
     };
-    let latency = |kind: &str, pick: fn(&Did) -> &LatencyEntry| {
+    let latency = |kind: &str, pick: fn(&PartTotals) -> &LatencyEntry| {
         entry(&format!("{section}.{key}.{kind}"), all.iter().map(|(summary, did)| (*summary, pick(did))))
     };
-    Ok(Did {
+    Ok(PartTotals {
         scheduled: sum(|did| did.scheduled),
         sent: sum(|did| did.sent),
         ok: sum(|did| did.ok),

@@ -24,7 +24,7 @@ mod text;
 mod timeline;
 
 pub use build::{RunFacts, second};
-pub use fleet::{Did, Node, Zone, lost_at_s};
+pub use fleet::{Node, PartTotals, Zone, lost_at_s};
 pub use interval::{INTERVAL_SCHEMA, Interval, IntervalFacts};
 pub use journeys::{
     Check, Group, GroupLatencies, IterationLatencies, IterationRate, Iterations, Stretch, Workload,

@@ -219,13 +219,13 @@ fn nodes_and_zones_of_a_fleet_are_summed_by_name() {
         let counters = measure::Counters { scheduled: sent, sent, ok: sent, ..measure::Counters::default() };
         let mut response = measure::Histogram::new();
         response.record_many(1_000_000, sent);
-        let did = report::Did::new(&counters, &response, &measure::Histogram::new());
+        let did = report::PartTotals::new(&counters, &response, &measure::Histogram::new());
         let node = report::Node {
             host: "h".to_owned(),
             zone: Some("east".to_owned()),
             lives: 1,
             cells: 27_720,
-            did: did.clone(),
+            totals: did.clone(),
             cpu_s: 0.5,
             start_skew_ns: Some(skew),
             start_uncertainty_ns: Some(30),
@@ -234,7 +234,7 @@ fn nodes_and_zones_of_a_fleet_are_summed_by_name() {
         };
         summary.nodes.insert("a".to_owned(), node.clone());
         summary.nodes.insert(id.to_owned(), node);
-        summary.zones.insert("east".to_owned(), report::Zone { nodes: 2, cells: 55_440, did });
+        summary.zones.insert("east".to_owned(), report::Zone { nodes: 2, cells: 55_440, totals: did });
         summary
     };
     let (first, second) = (fleet_of("r1", 10, -700), fleet_of("r2", 5, 200));
@@ -242,9 +242,9 @@ fn nodes_and_zones_of_a_fleet_are_summed_by_name() {
     let names: Vec<&str> = merged.nodes.keys().map(String::as_str).collect();
     assert_eq!(names, ["a", "r1", "r2"]);
     let both = &merged.nodes["a"];
-    assert_eq!((both.did.sent, both.lives, both.did.response_ns.count), (15, 2, 15));
+    assert_eq!((both.totals.sent, both.lives, both.totals.response_ns.count), (15, 2, 15));
     assert_eq!(both.start_skew_ns, Some(-700), "the worst start is shown");
-    assert_eq!((merged.zones["east"].did.ok, merged.zones["east"].nodes), (15, 2));
+    assert_eq!((merged.zones["east"].totals.ok, merged.zones["east"].nodes), (15, 2));
     assert_eq!(merge(&[second, first]).expect("two runs").nodes, merged.nodes);
     // A document without them reads and writes as ever.
     let plain = summary("r3", None, &good_outcomes(2, 50), &[]);
