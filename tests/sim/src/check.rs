@@ -107,7 +107,7 @@ fn counted_once(outcome: &Outcome, found: &mut Vec<String>) {
     if summary.audit.sent != expected {
         found.push(format!("counted once: the report has {} requests, not {expected}", summary.audit.sent));
     }
-    let by_node: u64 = summary.nodes.values().map(|node| node.did.sent).sum();
+    let by_node: u64 = summary.nodes.values().map(|node| node.totals.sent).sum();
     if by_node != expected {
         found.push(format!("counted once: the report's nodes sent {by_node} requests, not {expected}"));
     }
