@@ -139,7 +139,8 @@ fn every_promise_names_a_test_that_exists() {
             let (file, function) =
                 test.split_once("::").unwrap_or_else(|| panic!("{number}: {test} is no path::test"));
             let source = document(file);
-            let is_test = source.contains(&format!("fn {function}(")) && source.contains("#[test]");
+            let is_test = source.contains(&format!("fn {function}("))
+                && ["#[test]", "#[tokio::test"].iter().any(|mark| source.contains(mark));
             assert!(is_test, "{number}: there is no test {function} in {file}");
         }
     }
