@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use plan::document::Overrides;
 use plan::{
     Bandwidth, Body, CatchUp, ConnectTo, Cores, Dns, Draft, Header, Host, IoChoice, MaxLag, Method, Pacing,
-    Pattern, Place, PlanError, ProcessKind, Rails, RunId, Scheme, Share, Sizing, StatusSet, Tag, TlsVersion,
-    UnixSocket, Url, parse_count, parse_duration, parse_rate, parse_size, parse_sources, parse_stages,
+    Pattern, Place, PlanError, ProcessKind, Rails, RunId, Scheme, Share, Sizing, Tag, TlsVersion, UnixSocket,
+    Url, parse_count, parse_duration, parse_rate, parse_size, parse_sources, parse_stages, parse_statuses,
     quoted,
 };
 use verdict::Threshold;
@@ -100,7 +100,7 @@ fn target(
     draft.fail_status = sources.one(
         flags.fail_status.take(),
         source!("--fail-status", "ENGINE_FAIL_STATUS"),
-        StatusSet::parse,
+        parse_statuses,
     )?;
     draft.max_head =
         sources.one(flags.max_head.take(), source!("--max-head", "ENGINE_MAX_HEAD"), parse_size)?;

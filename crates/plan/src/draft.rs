@@ -168,7 +168,7 @@ impl Draft {
             url: self.url,
             share: self.share,
             count: self.count,
-            fail_status: self.fail_status.unwrap_or_default(),
+            fail_status: self.fail_status.unwrap_or_else(StatusSet::errors),
             io: self.io,
             cores: self.cores,
             pacing: self.pacing,

@@ -3,8 +3,9 @@
 use crate::cursor::Cursor;
 use crate::error::{Origin, ScenarioError, Shown};
 
-/// The least and the greatest status (RFC 9110 §15).
-const STATUSES: (u16, u16) = (100, 599);
+/// The least and the greatest status that three digits can say. RFC 9110 §15 gives a meaning to those up to 599; servers
+/// send the others, too.
+const STATUSES: (u16, u16) = (100, 999);
 
 /// A set of statuses: inclusive ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,12 @@ impl StatusSet {
         }
     }
 
+    /// Client and server errors: 400 to 599.
+    #[must_use]
+    pub fn errors() -> Self {
+        Self(vec![(400, 599)])
+    }
+
     /// Whether `status` is one of them.
     pub fn contains(&self, status: u16) -> bool {
         self.0.iter().any(|&(first, last)| (first..=last).contains(&status))
@@ -61,7 +68,7 @@ fn part(cursor: &mut Cursor<'_>) -> Result<(u16, u16), ScenarioError> {
         return Ok((least, status(cursor)? - 1));
     }
     let start = cursor.at;
-    if let [class @ b'1'..=b'5', b'x' | b'X', b'x' | b'X', ..] = cursor.rest().as_bytes() {
+    if let [class @ b'1'..=b'9', b'x' | b'X', b'x' | b'X', ..] = cursor.rest().as_bytes() {
         cursor.at += 3;
         let first = u16::from(class - b'0') * 100;
         return Ok((first, first + 99));
@@ -93,7 +100,7 @@ fn status(cursor: &mut Cursor<'_>) -> Result<u16, ScenarioError> {
     value.filter(|_| text.len() == 3).ok_or_else(|| {
         let length = if text.is_empty() { cursor.char_length() } else { text.len() };
         let shown = Shown(if text.is_empty() { cursor.rest() } else { text });
-        let fix = "100 to 599: e.g. 200, 2xx, 200-299, 200,201, >=400, or none";
+        let fix = "100 to 999: e.g. 200, 2xx, 200-299, 200,201, >=400, or none";
         ScenarioError::new(start, length, format!("{shown} is not a status"), fix)
     })
 }
@@ -108,7 +115,7 @@ mod tests {
             ("200", &[200][..], &[199, 201][..]),
             ("2xx, 304", &[200, 299, 304], &[300, 303]),
             ("200 - 204,500", &[200, 204, 500], &[205, 499]),
-            (">=400", &[400, 599], &[399]),
+            (">=400", &[400, 599, 999], &[399]),
             ("<400", &[100, 399], &[400]),
             (">499", &[500], &[499]),
             ("<= 201", &[201], &[202]),
@@ -125,8 +132,8 @@ mod tests {
     fn wrong_sets_say_where_what_and_how_to_fix() {
         for (text, offset, length, fragment) in [
             ("", 0, 0, "\"\" is not a status"),
-            ("20", 0, 2, "\"20\" is not a status → 100 to 599"),
-            ("6xx", 0, 3, "is not a status"),
+            ("20", 0, 2, "\"20\" is not a status → 100 to 999"),
+            ("0xx", 0, 3, "is not a status"),
             ("200,", 4, 0, "is not a status"),
             ("200 201", 4, 3, "a comma between two statuses"),
             ("299-200", 0, 7, "→ 200-299"),

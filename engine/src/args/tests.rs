@@ -316,7 +316,7 @@ const WRONG: &[(&str, &str)] = &[
     ("--tps 1 --body-file ''", "the file name is empty"),
     ("--tps 1 --timeout 10", "--timeout: \"10\" has no unit → 10s"),
     ("--tps 1 --timeout 0s", "gives up before it sends"),
-    ("--tps 1 --fail-status 4", "--fail-status: \"4\" names no statuses"),
+    ("--tps 1 --fail-status 4", "--fail-status: \"4\" is not a status"),
     ("--tps 1 --max-head 1", "1KiB to 16MiB"),
     ("--tps 1 --max-body big", "--max-body: \"big\" is not a size"),
     // The open model.

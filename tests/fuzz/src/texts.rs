@@ -3,8 +3,8 @@
 use http1::{RequestError, encode_request};
 use plan::{
     CatchUp, ConnectTo, Cores, Header, Host, IoChoice, LONGEST_DURATION_NS, MaxLag, Method, Pacing, Pattern,
-    PlanError, ProcessKind, RunId, Share, StatusSet, Tag, TlsVersion, Url, duration_text, parse_count,
-    parse_duration, parse_millionths, parse_port, parse_rate, parse_size, parse_stages, parse_switch,
+    PlanError, ProcessKind, RunId, Share, Tag, TlsVersion, Url, duration_text, parse_count, parse_duration,
+    parse_millionths, parse_port, parse_rate, parse_size, parse_stages, parse_statuses, parse_switch,
     rate_text,
 };
 use verdict::Threshold;
@@ -41,7 +41,7 @@ pub fn plan_texts(input: &[u8]) {
     accepted(parse_count(text, "users", "100"));
     parse_millionths(text);
     accepted(Share::parse(text));
-    accepted(StatusSet::parse(text));
+    accepted(parse_statuses(text));
     accepted(Cores::parse(text));
     accepted(ConnectTo::parse(text));
     accepted(MaxLag::parse(text));
