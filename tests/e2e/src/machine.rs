@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::waiting::{now, pause};
+use crate::waiting::{monotonic_ns, now, pause};
 
 /// Holds the machine until it is dropped.
 #[derive(Debug)]
@@ -86,40 +86,68 @@ impl Neighbours {
     }
 }
 
-/// How often [`Stillness`] looks at the clock.
+/// How often [`Stillness`] looks at the clock, unless told otherwise.
 const BEAT: Duration = Duration::from_millis(2);
+/// A thread that wakes up later than this did not just take its time.
+const OVERSLEPT: Duration = Duration::from_micros(100);
 
 /// Watches for how long the whole machine stood still, as a virtual one does when its host has no core for it: no program
 /// on it runs then, and no counter of its kernel tells. A thread on each core sleeps and sees how late it wakes up; its
 /// real-time priority takes care that no program of this machine can be what it waited for.
 #[derive(Debug)]
 pub struct Stillness {
+    beat: Duration,
     ended: Arc<AtomicBool>,
-    watchers: Vec<JoinHandle<Option<Duration>>>,
+    watchers: Vec<JoinHandle<Option<Vec<Stood>>>>,
+}
+
+/// A stretch within which a core may have stood still, in nanoseconds of `CLOCK_MONOTONIC`: from the last look at the clock until
+/// the look that came late.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stood {
+    /// The last look.
+    pub from_ns: u64,
+    /// The late one.
+    pub until_ns: u64,
 }
 
 impl Stillness {
     /// Begins to watch.
     pub fn watch() -> Self {
+        Self::watch_each(BEAT)
+    }
+
+    /// Begins to watch, with a look each `beat`: what is shorter than that may be missed.
+    pub fn watch_each(beat: Duration) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let watch = |core| {
             let ended = Arc::clone(&ended);
-            std::thread::spawn(move || longest_oversleep(core, &ended))
+            std::thread::spawn(move || oversleeps(core, beat, &ended))
         };
-        Self { watchers: (0..core_count()).map(watch).collect(), ended }
+        Self { beat, watchers: (0..core_count()).map(watch).collect(), ended }
     }
 
     /// Ends the watch; yields the longest stillness of any core. `None` where this process may have no real-time threads:
     /// then nobody can tell.
     pub fn longest(self) -> Option<Duration> {
+        let beat = self.beat;
+        let lengths =
+            self.all()?.into_iter().map(|stood| Duration::from_nanos(stood.until_ns - stood.from_ns));
+        Some(lengths.max().unwrap_or_default().saturating_sub(beat))
+    }
+
+    /// Ends the watch; yields the stretches of all cores by when they began. `None` as [`Self::longest`].
+    pub fn all(self) -> Option<Vec<Stood>> {
         self.ended.store(true, Ordering::Relaxed);
-        let longest = self.watchers.into_iter().map(|watcher| watcher.join().expect("a watcher ends"));
-        longest.collect::<Option<Vec<_>>>()?.into_iter().max()
+        let stood = self.watchers.into_iter().map(|watcher| watcher.join().expect("a watcher ends"));
+        let mut all = stood.collect::<Option<Vec<_>>>()?.concat();
+        all.sort_unstable();
+        Some(all)
     }
 }
 
-/// The most by which a real-time thread on `core` overslept until `ended`; `None` if it could not become one.
-fn longest_oversleep(core: usize, ended: &AtomicBool) -> Option<Duration> {
+/// When a real-time thread on `core` overslept until `ended`; `None` if it could not become one.
+fn oversleeps(core: usize, beat: Duration, ended: &AtomicBool) -> Option<Vec<Stood>> {
     let mut cores = rustix::thread::CpuSet::new();
     cores.set(core);
     rustix::thread::sched_setaffinity(None, &cores).ok()?;
@@ -129,13 +157,16 @@ fn longest_oversleep(core: usize, ended: &AtomicBool) -> Option<Duration> {
     if !promoted.is_ok_and(|status| status.success()) {
         return None;
     }
-    let mut longest = Duration::ZERO;
+    let (mut stood, most_ns) = (Vec::new(), (beat + OVERSLEPT).as_nanos());
     while !ended.load(Ordering::Relaxed) {
-        let begin = now();
-        pause(BEAT);
-        longest = longest.max(begin.elapsed().saturating_sub(BEAT));
+        let from_ns = monotonic_ns();
+        pause(beat);
+        let until_ns = monotonic_ns();
+        if u128::from(until_ns - from_ns) > most_ns {
+            stood.push(Stood { from_ns, until_ns });
+        }
     }
-    Some(longest)
+    Some(stood)
 }
 
 /// Ticks that this process and its ended children have used.

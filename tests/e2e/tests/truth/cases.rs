@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use e2e::engine::Engine;
-use e2e::machine::alone;
+use e2e::machine::{Stillness, alone};
 use e2e::waiting::pause_until_ns;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::lab::{Behaviour, Finding, Maker, Place, SETTINGS, Server, Setting, Table, judge, run_armed};
-use crate::oracle::{Comparison, response_times, service_times};
+use crate::oracle::{Comparison, latest_response_times, response_times, service_times};
 use crate::plan::{Stretch, due, flags, level};
 
 /// A process that is stopped by the kernel and continued: from and until, in milliseconds after the plan's zero.
@@ -17,6 +17,9 @@ enum Pause {
     Target(u64, u64),
     Engine(u64, u64),
 }
+
+/// How often the lab looks whether the machine stands still: as often as what a figure may be off.
+const LOOK: Duration = Duration::from_micros(200);
 
 /// What is run.
 struct Case {
@@ -60,17 +63,20 @@ impl Case {
             Some(Pause::Target(from, until)) => freeze(target, zero_ns, from, until),
             Some(Pause::Engine(from, until)) => freeze(engine, zero_ns, from, until),
         };
+        let stillness = Stillness::watch_each(LOOK);
         let (outcome, zero_ns) = run_armed(engine.within(Duration::from_mins(2)), folder.path(), act);
+        let stood = stillness.all().unwrap_or_default();
         let seen = server.stop();
         let due = due(&self.plan, zero_ns);
         let audit = outcome.audit();
         assert_eq!((audit.sent, audit.ok), (due.len() as u64, due.len() as u64), "{}", outcome.told());
         let response = response_times(&due, &seen);
-        let mut comparisons = vec![Comparison::of(outcome.summary(), "response", &response)];
+        let latest = latest_response_times(&due, &seen, &stood);
+        let mut comparisons = vec![Comparison::between(outcome.summary(), "response", &response, &latest)];
         if self.has_service {
             // A request left after it was due, and before it was read.
             let held = service_times(&seen);
-            comparisons.push(Comparison::between(outcome.summary(), "service", &held, &response));
+            comparisons.push(Comparison::between(outcome.summary(), "service", &held, &latest));
         }
         // A generator that stood still must say so, though its figures are right.
         let code = if matches!(self.pause, Some(Pause::Engine(..))) { 12 } else { 0 };

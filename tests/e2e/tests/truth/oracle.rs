@@ -7,6 +7,7 @@
 //!
 //! Units: nanoseconds, instants on `CLOCK_MONOTONIC`.
 
+use e2e::machine::Stood;
 use e2e::{count, number};
 use serde_json::Value;
 
@@ -34,6 +35,24 @@ pub(crate) fn response_times(due: &[u64], seen: &[Seen]) -> Vec<u64> {
     let mut in_order = seen.to_vec();
     in_order.sort_unstable_by_key(|seen| seen.asked_ns);
     sorted(due.iter().zip(&in_order).map(|(due, seen)| seen.answered_ns.saturating_sub(*due)))
+}
+
+/// The same, when the machine stood still in these stretches, which begin in rising order: an answer that was given in one of
+/// them could not be read before its end.
+pub(crate) fn latest_response_times(due: &[u64], seen: &[Seen], stood: &[Stood]) -> Vec<u64> {
+    let read = |seen: &Seen| Seen { answered_ns: readable_ns(seen.answered_ns, stood), ..*seen };
+    response_times(due, &seen.iter().map(read).collect::<Vec<_>>())
+}
+
+/// From when on an answer could be read.
+fn readable_ns(answered_ns: u64, stood: &[Stood]) -> u64 {
+    // Stretches of several cores may hold on to each other.
+    stood.iter().fold(
+        answered_ns,
+        |at_ns, stood| {
+            if stood.from_ns <= at_ns { at_ns.max(stood.until_ns) } else { at_ns }
+        },
+    )
 }
 
 /// The times from when each request was read to when it was answered, rising.
@@ -132,6 +151,14 @@ fn the_oracle_finds_a_tenth_of_a_millisecond_and_no_less() {
     let worst = |more| Comparison::of(&report(more), "response", &times).worst().0;
     assert!(worst(199e3) < 1.0 && worst(-199e3) < 1.0);
     assert!(worst(201e3) > 1.0 && worst(-201e3) > 1.0);
+    // An answer that was given while the machine stood still is read when the last of its cores is back.
+    let stood = |from_ns: u64, until_ns: u64| Stood {
+        from_ns: 5_000_000_000 + from_ns,
+        until_ns: 5_000_000_000 + until_ns,
+    };
+    let stretches = [stood(2_003_000, 2_500_000), stood(2_400_000, 2_700_000), stood(3_000_000, 3_000_500)];
+    let latest = latest_response_times(&due[2..5], &seen[995..998], &stretches);
+    assert_eq!(latest, [4_000, 5_000, 700_000]);
     // Times of which only bounds are known are right anywhere between them.
     let least: Vec<u64> = times.iter().map(|ns| ns / 2).collect();
     let between = |more: f64| Comparison::between(&report(more), "response", &least, &times).worst().0;
