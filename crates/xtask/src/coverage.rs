@@ -38,6 +38,7 @@ const PARSERS: &[(&str, &[&str])] = &[
             "crates/plan/src/choice.rs",
         ],
     ),
+    ("redis_reply", &["examples/redis/src/parser.rs"]),
     ("report_merge", &["crates/report/src/merge.rs", "crates/report/src/merge/"]),
     (
         "scenario_condition",
@@ -56,6 +57,15 @@ const PARSERS: &[(&str, &[&str])] = &[
     ("tls_pem", &["crates/tls/src/pem.rs"]),
     ("tls_session", &["crates/tls/src/session.rs", "crates/tls/src/carry.rs"]),
     ("verdict_threshold", &["crates/verdict/src/threshold.rs"]),
+    (
+        "wire_message",
+        &[
+            "crates/wire/src/grpc/from_node.rs",
+            "crates/wire/src/grpc/to_node.rs",
+            "crates/wire/src/grpc/parts.rs",
+            "crates/wire/src/measured/",
+        ],
+    ),
 ];
 
 #[derive(Deserialize)]

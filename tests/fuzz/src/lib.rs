@@ -23,6 +23,7 @@ mod documents;
 mod histograms;
 mod messages;
 mod plans;
+mod replies;
 mod requests;
 mod responses;
 mod rows;
@@ -35,6 +36,7 @@ pub use documents::{control_request, report_merge};
 pub use histograms::histogram;
 pub use messages::wire_message;
 pub use plans::plan_document;
+pub use replies::redis_reply;
 pub use requests::http1_request;
 pub use responses::http1_response;
 pub use rows::{feeder_csv, feeder_jsonl};
@@ -59,6 +61,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("plan_document", plan_document),
     ("plan_request", plan_request),
     ("plan_texts", plan_texts),
+    ("redis_reply", redis_reply),
     ("report_merge", report_merge),
     ("scenario_challenge", scenario_challenge),
     ("scenario_condition", scenario_condition),

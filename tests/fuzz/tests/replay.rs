@@ -28,6 +28,7 @@ replays! {
     plan_document
     plan_request
     plan_texts
+    redis_reply
     report_merge
     scenario_challenge
     scenario_condition
