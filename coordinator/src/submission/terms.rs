@@ -30,6 +30,9 @@ pub(super) fn of_request(request: &StartRequest) -> Result<Terms, Refused> {
     if nodes.at_most == Some(0) {
         return Err(invalid("at_most: no node at all sends nothing → at least 1".to_owned()));
     }
+    if let Weights::InOrder(all) = &weights {
+        fits(all.len(), nodes)?;
+    }
     Ok(Terms {
         name: request.name.clone(),
         project: if request.project.is_empty() { "default".to_owned() } else { request.project.clone() },
@@ -74,6 +77,17 @@ fn weights(given: &BTreeMap<String, u64>) -> Result<Weights, Refused> {
     let ordered: Option<Vec<u64>> =
         (1..=given.len()).map(|place| given.get(&place.to_string()).copied()).collect();
     Ok(ordered.map_or_else(|| Weights::ByName(given.clone()), Weights::InOrder))
+}
+
+/// Whoever counts nodes and gives weights in their order has to mean the same number.
+fn fits(weights: usize, nodes: &handle::NodeChoice) -> Result<(), Refused> {
+    let wrong = nodes.expect.filter(|count| *count as usize != weights);
+    let wrong = wrong.or(nodes.at_most.filter(|count| (*count as usize) < weights));
+    wrong.map_or(Ok(()), |count| {
+        Err(invalid(format!(
+            "given: {weights} weights for {count} nodes → one for each, e.g. 5:3:1 for three"
+        )))
+    })
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be from 0 to 1e9")]

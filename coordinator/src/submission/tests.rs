@@ -143,6 +143,9 @@ fn what_cannot_be_is_refused_before_any_node_hears_of_it() {
             Invalid,
             "given: no node has a weight",
         ),
+        (of_nodes(weighed(Some(2), None)), Invalid, "3 weights for 2 nodes"),
+        (of_nodes(weighed(Some(4), None)), Invalid, "3 weights for 4 nodes"),
+        (of_nodes(weighed(None, Some(2))), Invalid, "3 weights for 2 nodes"),
         (
             StartRequest { start_at: Some("tomorrow".into()), ..run(&[]) },
             Invalid,
@@ -154,6 +157,12 @@ fn what_cannot_be_is_refused_before_any_node_hears_of_it() {
         assert!(refused.message.contains(fragment), "{fragment}: {refused}");
         assert!(refused.message.contains(" → "), "{refused}");
     }
+}
+
+/// Nodes with the weights 5, 3 and 1.
+fn weighed(expect: Option<u32>, at_most: Option<u32>) -> NodeChoice {
+    let given = [("1", 5), ("2", 3), ("3", 1)].map(|(place, weight)| (place.to_owned(), weight)).into();
+    NodeChoice { expect, at_most, weights: handle_given(), given, ..NodeChoice::default() }
 }
 
 fn handle_given() -> crate::handle::Weights {
