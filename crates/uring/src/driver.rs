@@ -23,7 +23,7 @@ use crate::connection::{Address, Receiving, Sending, State, Table};
 use crate::message::Message;
 use crate::operation::{INDEX_LIMIT, Operation, Token};
 use crate::probe;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, is_clock_shifted};
 use crate::ring::Ring;
 use crate::socket;
 use crate::timer::Timer;
@@ -139,7 +139,7 @@ impl Driver {
             deferred: Vec::with_capacity(connections),
             lingering: Vec::with_capacity(connections),
             batch: 1,
-            timer: Timer::new(),
+            timer: Timer::new(!is_clock_shifted()),
             is_timer_queued: false,
             broken: None,
         })

@@ -94,6 +94,14 @@ pub(crate) fn disabled_sysctl() -> Option<u32> {
     std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?.trim().parse().ok()
 }
 
+/// Whether this process is in a time namespace whose monotonic clock differs from the machine's (`time_namespaces(7)`). There
+/// `io_uring` takes absolute instants for the machine's, as no other system call does.
+pub(crate) fn is_clock_shifted() -> bool {
+    let offsets = std::fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    let own = offsets.lines().find_map(|line| line.strip_prefix("monotonic"));
+    own.is_some_and(|offset| offset.split_whitespace().any(|part| part != "0"))
+}
+
 /// `RLIMIT_MEMLOCK` in bytes; `None` means unlimited.
 pub(crate) fn locked_memory_limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Memlock).current

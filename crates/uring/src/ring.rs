@@ -15,7 +15,7 @@ use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, squeue};
 
 use crate::buffers::Buffers;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, is_clock_shifted};
 
 /// `IORING_REGISTER_RING_FDS` and its counterpart of `linux/io_uring.h`.
 const REGISTER_RING_FDS: libc::c_uint = 20;
@@ -111,8 +111,12 @@ impl Ring {
         }
     }
 
-    /// Whether waits may name an absolute instant (from 6.12): a wait for one long past must time out.
+    /// Whether waits may name an absolute instant (from 6.12): a wait for one long past must time out. They may not where the
+    /// kernel would take it for one of another clock.
     fn has_absolute_timer(&mut self) -> Result<bool, Refusal> {
+        if is_clock_shifted() {
+            return Ok(false);
+        }
         match self.enter_until(Timestamp::from_nanos(1)) {
             Ok(()) => Ok(true),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),

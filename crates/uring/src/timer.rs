@@ -8,7 +8,7 @@
 //!
 //! Invariant: while `armed` is not [`Timestamp::MAX`], an operation for that instant is queued or with the kernel.
 
-use clock::{NANOS_PER_SECOND, Timestamp};
+use clock::{Clock, NANOS_PER_SECOND, OsClock, Timestamp};
 use io_uring::types::{TimeoutFlags, Timespec};
 use io_uring::{opcode, squeue};
 
@@ -26,11 +26,14 @@ pub(crate) struct Timer {
     armed: Timestamp,
     /// Timers whose completion has not been seen.
     pending: u32,
+    /// The kernel's clock is ours: instants mean the same to both.
+    is_absolute: bool,
 }
 
 impl Timer {
-    pub(crate) fn new() -> Self {
-        Self { time: Box::new(Timespec::new()), armed: Timestamp::MAX, pending: 0 }
+    /// `is_absolute`: the kernel takes instants of our clock; else it is told how far away they are.
+    pub(crate) fn new(is_absolute: bool) -> Self {
+        Self { time: Box::new(Timespec::new()), armed: Timestamp::MAX, pending: 0, is_absolute }
     }
 
     /// Whether a timer will fire at `deadline` or before.
@@ -47,14 +50,15 @@ impl Timer {
 
     /// The operation that wakes the thread at `deadline`. The caller submits it before the next one is made.
     pub(crate) fn arm(&mut self, deadline: Timestamp) -> squeue::Entry {
-        let nanos = deadline.as_nanos();
+        let (nanos, flags) = if self.is_absolute {
+            (deadline.as_nanos(), TimeoutFlags::ABS)
+        } else {
+            (deadline.nanos_since(OsClock.now()), TimeoutFlags::empty())
+        };
         *self.time = Timespec::new().sec(nanos / NANOS_PER_SECOND).nsec((nanos % NANOS_PER_SECOND) as u32);
         self.armed = deadline;
         self.pending += 1;
-        opcode::Timeout::new(&raw const *self.time)
-            .flags(TimeoutFlags::ABS)
-            .build()
-            .user_data(Token::TIMER.bits())
+        opcode::Timeout::new(&raw const *self.time).flags(flags).build().user_data(Token::TIMER.bits())
     }
 
     /// A timer fired, or failed. The earliest is the first to do so.

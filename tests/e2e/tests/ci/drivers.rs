@@ -1,7 +1,8 @@
 //! The basics on both drivers of I/O: whatever differs inside, nothing may differ outside.
 
 use e2e::machine::among_others;
-use e2e::{Engine, Outcome, Target, count, text};
+use e2e::waiting::SOON;
+use e2e::{Engine, Outcome, Target, count, number, text};
 use serde_json::Value;
 
 /// Runs on a driver; the run and what the target saw.
@@ -89,5 +90,24 @@ fn users_and_counts() {
         let (outcome, truth) = on(driver, "", "--users 4 -n 1001");
         assert_eq!((outcome.audit().sent, count(&truth, "/requests")), (1_001, 1_001));
         assert!(count(&truth, "/connects") <= 4);
+    }
+}
+
+/// The kernel takes the ring's absolute instants for the machine's, also where a process has a monotonic clock of its own.
+#[test]
+fn clocks_of_a_time_namespace() {
+    let _hold = among_others();
+    for driver in ["uring", "epoll"] {
+        for ahead in ["1000", "-1000"] {
+            let target = Target::start("");
+            let engine = Engine::patient("--tps 200 -d 1s --io").arg(driver).arg(target.url());
+            let unshare = ["unshare", "--user", "--map-root-user", "--time", "--monotonic", ahead];
+            let outcome = engine.under(unshare).within(SOON).run().expect(0);
+            assert_eq!(count(&target.stop(), "/requests"), 200);
+            let lag = count(outcome.summary(), "/latency_ns/lag/max");
+            assert!(lag < 1_000_000_000, "{lag} ns late: {}", outcome.told());
+            let cpu = number(outcome.summary(), "/generator/cpu_s");
+            assert!(cpu < 0.5, "it spins: {}", outcome.told());
+        }
     }
 }
