@@ -93,7 +93,7 @@ impl Director {
         let (mut runs, mut order) = (BTreeMap::new(), Vec::new());
         for one in restored {
             let key = one.submission.run;
-            let run = Run::restore(now, one, &origin.boot_id, origin.unix_offset_ns);
+            let run = Run::restore(now, one, &origin);
             for (node, incarnation) in run.living() {
                 fleet.presume(now, node, incarnation, &origin.settings);
             }

@@ -38,6 +38,8 @@ pub(crate) struct Ledger {
     lives: BTreeMap<(String, u64), Life>,
     pub(crate) timeline: BTreeMap<u64, report::Second>,
     pub(crate) views: BTreeMap<u64, Arc<SecondView>>,
+    /// Arrivals of complete seconds that nobody owned.
+    unassigned: u64,
     revision: u64,
     pending: BTreeMap<u64, (Vec<(ByShard, Measured)>, Gauges)>,
     dirty: BTreeSet<(String, u64)>,
@@ -47,6 +49,11 @@ pub(crate) struct Ledger {
     spare: Vec<Totals>,
     pub(crate) lag_p99_worst_ns: u64,
 }
+
+/// Revisions that one coordinator may give after a restart, in bits; its term stands above them. Together they stay below 2⁵³,
+/// which every reader of JSON can tell apart.
+const REVISION_BITS: u32 = 32;
+const TERM_MOST: u64 = (1 << 21) - 1;
 
 /// A second that is not complete.
 #[derive(Debug)]
@@ -98,6 +105,7 @@ impl Ledger {
             lives: BTreeMap::new(),
             timeline: BTreeMap::new(),
             views: BTreeMap::new(),
+            unassigned: 0,
             revision: 0,
             pending: BTreeMap::new(),
             dirty: BTreeSet::new(),
@@ -220,6 +228,23 @@ impl Ledger {
         }
     }
 
+    /// Puts the view of a complete second in the place of an earlier one.
+    pub(crate) fn show(&mut self, view: Arc<SecondView>) {
+        let now = view.counts.unassigned;
+        let before = self.views.insert(view.second, view).map_or(0, |view| view.counts.unassigned);
+        self.unassigned = self.unassigned.saturating_add(now).saturating_sub(before);
+    }
+
+    /// Arrivals of complete seconds that nobody owned. Nodes do not know of these.
+    pub(crate) fn unassigned(&self) -> u64 {
+        self.unassigned
+    }
+
+    /// How many seconds are complete, from the first on.
+    pub(crate) fn complete_seconds(&self) -> u64 {
+        self.next_second
+    }
+
     /// The number of the next change of a second's view.
     pub(crate) fn revise(&mut self) -> u64 {
         self.revision += 1;
@@ -263,7 +288,11 @@ impl Ledger {
     }
 
     /// Takes back what an earlier coordinator kept: rows of seconds in any order, and marks.
-    pub(crate) fn restore(&mut self, rows: Vec<(u64, Measured, Gauges)>, marks: Vec<Mark>) {
+    ///
+    /// Seconds are completed, and so revised, anew. Their revisions begin above all that coordinators of earlier terms can
+    /// have told, kept or not, so that whoever had heard of one of those misses nothing.
+    pub(crate) fn restore(&mut self, rows: Vec<(u64, Measured, Gauges)>, marks: Vec<Mark>, term: u64) {
+        self.revision = term.min(TERM_MOST) << REVISION_BITS;
         for (second, measured, gauges) in rows {
             let open = self.open_second(second);
             // Rows of another shape are not of this plan; whoever kept them checked them.

@@ -23,6 +23,7 @@ mod ending;
 mod measures;
 mod member;
 mod moves;
+mod so_far;
 mod start;
 mod table;
 mod views;
@@ -39,7 +40,7 @@ use due::Due;
 pub(crate) use member::{Member, Phase};
 use table::Table;
 
-use crate::director::{Conclusion, Out, Restored, StopCause, Submission};
+use crate::director::{Conclusion, Origin, Out, Restored, StopCause, Submission};
 use crate::fleet::Fleet;
 use crate::handle::{Degraded, OnNodeLoss};
 use crate::ledger::Ledger;
@@ -88,6 +89,8 @@ pub(crate) struct Run {
     rates: Vec<(Option<String>, u64, Rate)>,
     /// A summary in which nothing was measured, as the first node described it.
     described: Option<String>,
+    /// What was asked for, as that summary says it.
+    schedule: String,
     ledger: Option<Ledger>,
     watch: Watch,
     start: Option<Timestamp>,
@@ -136,6 +139,7 @@ impl Run {
             table: Table::default(),
             rates: Vec::new(),
             described: None,
+            schedule: String::new(),
             ledger: None,
             start: None,
             start_unix_ns: None,
@@ -158,7 +162,7 @@ impl Run {
     }
 
     /// A run that an earlier coordinator left. Its nodes may hold leases that were granted until now.
-    pub(crate) fn restore(now: Timestamp, restored: Restored, boot_id: &str, unix_offset_ns: u64) -> Self {
+    pub(crate) fn restore(now: Timestamp, restored: Restored, origin: &Origin) -> Self {
         let mut run = Self::new(now, restored.submission);
         for fact in &restored.facts {
             run.apply(fact);
@@ -166,7 +170,7 @@ impl Run {
         run.facts = restored.facts.len() as u64;
         run.epoch += EPOCHS_UNKEPT;
         if let Some(ledger) = &mut run.ledger {
-            ledger.restore(restored.seconds, restored.marks);
+            ledger.restore(restored.seconds, restored.marks, origin.term);
         }
         run.stage = match (run.members.is_empty(), run.committed) {
             (true, _) => Stage::Queued,
@@ -182,13 +186,13 @@ impl Run {
                 .values_mut()
                 .filter(|member| member.is_living())
                 .for_each(|member| member.phase = Phase::Preparing);
-        } else if run.start_boot != boot_id {
+        } else if run.start_boot != origin.boot_id {
             // The clock that the start was counted by is gone with its boot; the wall clock is the bridge, until a node
             // tells how far the run is.
             run.start = run
                 .start_unix_ns
-                .map(|unix_ns| Timestamp::from_nanos(unix_ns.saturating_sub(unix_offset_ns)));
-            boot_id.clone_into(&mut run.start_boot);
+                .map(|unix_ns| Timestamp::from_nanos(unix_ns.saturating_sub(origin.unix_offset_ns)));
+            origin.boot_id.clone_into(&mut run.start_boot);
         }
         for member in run.members.values_mut().filter(|member| member.phase == Phase::Armed) {
             // Whoever joined and was given nothing yet begins anew.
@@ -398,6 +402,11 @@ impl Run {
         {
             self.release_node(node, fleet, out);
         }
+    }
+
+    /// The report of what is known so far; nothing before the first second is complete.
+    pub(crate) fn so_far(&self, version: &str) -> Option<report::Summary> {
+        so_far::so_far(self, version)
     }
 
     /// Seconds with a revision above this one, rising by revision.

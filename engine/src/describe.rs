@@ -81,6 +81,7 @@ pub fn facts_of(story: &Story<'_>, run: &Run, driven: &Driven) -> RunFacts {
             },
             share: (plan.share != plan::Share::WHOLE)
                 .then(|| Share { index: plan.share.index(), of: plan.share.of() }),
+            under_way: false,
         },
         target: Target {
             url: story.url.to_string(),

@@ -36,6 +36,11 @@ impl Director {
         self.runs.get(&run).and_then(|run| run.conclusion.as_deref())
     }
 
+    /// The report of a run under way: what is known so far. Nothing before its first second is complete.
+    pub fn so_far(&self, run: RunKey) -> Option<report::Summary> {
+        self.runs.get(&run).and_then(|run| run.so_far(&self.origin.version))
+    }
+
     fn node_view(&self, now: Timestamp, name: &str, node: &Node) -> NodeView {
         let (hello, beat) = (&node.hello, &node.beat);
         let clock = node.clock(now);

@@ -196,7 +196,7 @@ fn about_runs(api: &mut Api) {
     .gives_media("text/event-stream");
     api.get(
         "/runs/{run}/report",
-        "The openloop.summary/1 document: final, or of what is known so far",
+        "The openloop.summary/1 document; of a run under way, of its complete seconds, with run.under_way",
         runs::report,
     );
 }

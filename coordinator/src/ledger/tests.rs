@@ -99,7 +99,11 @@ fn a_ledger_that_is_taken_back_has_the_same_sums() {
         marks.extend(merged.marks.into_iter().map(|mark| (mark.node.clone(), mark)));
     }
     let mut second = ledger();
-    second.restore(rows, marks.into_values().collect());
+    second.restore(rows, marks.into_values().collect(), 2);
+    assert!(
+        second.revise() > first.revise(),
+        "nothing that was told before has a number above what is told now"
+    );
     assert_eq!(second.take(Timestamp::ZERO, "x", 0, delta(4, 4, 14)), Taken::Again);
     second.take(Timestamp::ZERO, "x", 0, delta(5, 5, 1));
     first.take(Timestamp::ZERO, "x", 0, delta(5, 5, 1));

@@ -32,7 +32,7 @@ pub(super) fn conclude(run: &Run, out: &Out<'_>) -> Conclusion {
     let mut notes = run.notes.clone();
     cut_off_the_dead(run, &mut totals, &mut notes);
     let excess = account_for_the_rest(run, &mut totals, &mut notes);
-    let facts = run_facts(run, base.as_ref(), &notes, out);
+    let facts = run_facts(run, base.as_ref(), &notes, out.version());
     let mut judged = judged(run, &facts, &totals);
     if let Some(excess) = excess {
         judged.add(ExitCode::AuditMismatch, excess);
@@ -151,7 +151,7 @@ fn unassign(counted: Option<usize>, totals: &mut Totals, warm: u64, rest: u64) {
 }
 
 /// Where the plan does not say how much is due, it is what the nodes had due, less what dead ones held unsent.
-fn settle_without_plan(counted: Option<usize>, totals: &mut Totals) {
+pub(super) fn settle_without_plan(counted: Option<usize>, totals: &mut Totals) {
     let (warm, rest) = handled(counted, totals);
     if let Some(workload) = counted.and_then(|place| totals.workloads.get_mut(place)) {
         (workload.warmup.scheduled, workload.iterations.scheduled) = (warm, rest);
@@ -160,7 +160,7 @@ fn settle_without_plan(counted: Option<usize>, totals: &mut Totals) {
     }
 }
 
-fn judged(run: &Run, facts: &RunFacts, totals: &Totals) -> Verdict {
+pub(super) fn judged(run: &Run, facts: &RunFacts, totals: &Totals) -> Verdict {
     let micro = |count: u64, seconds: f64| {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate, for thresholds")]
         let rate = if seconds > 0.0 { (count as f64 * 1e6 / seconds) as u64 } else { 0 };
@@ -199,7 +199,7 @@ fn digests(run: &Run) -> Vec<String> {
     wrong.collect()
 }
 
-fn run_facts(run: &Run, base: Option<&Summary>, notes: &[String], out: &Out<'_>) -> RunFacts {
+pub(super) fn run_facts(run: &Run, base: Option<&Summary>, notes: &[String], version: &str) -> RunFacts {
     let warmup_ns = run.submission.warmup_ns;
     let elapsed_ns = lives(run)
         .filter_map(|(name, member, _)| Some(run.ledger.as_ref()?.until_ns(name, member.who.incarnation)))
@@ -224,7 +224,7 @@ fn run_facts(run: &Run, base: Option<&Summary>, notes: &[String], out: &Out<'_>)
     }
     facts.run.id = format!("{:032x}", run.key());
     facts.run.started_at = rfc3339(started);
-    out.version().clone_into(&mut facts.run.tool_version);
+    version.clone_into(&mut facts.run.tool_version);
     facts.run.duration_s = planned_ns as f64 / 1e9;
     facts.run.elapsed_s = elapsed_ns as f64 / 1e9;
     facts.run.warmup_s = warmup_ns as f64 / 1e9;
@@ -242,7 +242,7 @@ fn run_facts(run: &Run, base: Option<&Summary>, notes: &[String], out: &Out<'_>)
     facts
 }
 
-fn nodes(run: &Run) -> BTreeMap<String, Node> {
+pub(super) fn nodes(run: &Run) -> BTreeMap<String, Node> {
     let mut by_name: BTreeMap<&str, Vec<(&Member, Option<&Share>)>> = BTreeMap::new();
     for (name, member, share) in lives(run) {
         by_name.entry(name).or_default().push((member, share));
@@ -268,7 +268,7 @@ fn nodes(run: &Run) -> BTreeMap<String, Node> {
     by_name.into_iter().filter_map(|(name, lives)| Some((name.to_owned(), node(lives)?))).collect()
 }
 
-fn zones(run: &Run) -> BTreeMap<String, Zone> {
+pub(super) fn zones(run: &Run) -> BTreeMap<String, Zone> {
     let mut zones = BTreeMap::new();
     let mut names: Vec<&str> = lives(run).filter_map(|(_, member, _)| member.who.zone.as_deref()).collect();
     names.sort_unstable();
@@ -306,7 +306,7 @@ fn summed<'a>(shares: impl Iterator<Item = &'a Share>) -> Share {
 }
 
 /// The run as one part: its nodes stand in a section of their own.
-fn parts(run: &Run, summary: &Summary) -> Vec<Part> {
+pub(super) fn parts(run: &Run, summary: &Summary) -> Vec<Part> {
     vec![Part {
         id: format!("{:032x}", run.key()),
         share: None,

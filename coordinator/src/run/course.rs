@@ -88,6 +88,8 @@ impl Run {
 
     fn describe(&mut self, names: &Names, summary: &str) {
         self.described = Some(summary.to_owned());
+        self.schedule =
+            report::Summary::parse(summary).map(|summary| summary.plan.schedule).unwrap_or_default();
         self.ledger = Some(Ledger::new(names.clone()));
     }
 

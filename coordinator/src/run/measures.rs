@@ -50,7 +50,7 @@ impl Run {
                 continue;
             };
             let view = Arc::new(seconds::amended(view, second, revision, &late));
-            ledger.views.insert(index, Arc::clone(&view));
+            ledger.show(Arc::clone(&view));
             out.second(self.submission.run, view);
         }
     }
@@ -160,7 +160,7 @@ impl Run {
         ledger
             .timeline
             .insert(index, seconds::of_timeline(index, &open.totals, open.gauges, scheduled, asked));
-        ledger.views.insert(index, Arc::clone(&view));
+        ledger.show(Arc::clone(&view));
         out.second(self.submission.run, view);
         let breach = self.watch.second(index, sending, ledger.names(), &open.totals);
         if let Some(breach) = breach.filter(|_| !halted) {

@@ -8,6 +8,7 @@ use measure::Counters;
 use super::{Member, Phase, Run, Stage};
 use crate::fleet::Fleet;
 use crate::handle::{Percentiles, RunId, RunState, RunView, ShareView, ThresholdView};
+use crate::ledger::Ledger;
 use crate::ledger::seconds::{counts, percentiles};
 
 impl Run {
@@ -25,6 +26,7 @@ impl Run {
             name: terms.name.clone(),
             project: terms.project.clone(),
             state: self.state(),
+            schedule: self.schedule.clone(),
             why,
             started_at: self.start_unix_ns.map(|ns| rfc3339(Duration::from_nanos(ns))),
             run_ns: elapsed_ns,
@@ -34,7 +36,7 @@ impl Run {
             epoch: self.epoch,
             counts: match summary {
                 Some(summary) => of_summary(summary),
-                None => totals.map(|totals| counts(&totals.counters)).unwrap_or_default(),
+                None => self.ledger.as_ref().map(so_far).unwrap_or_default(),
             },
             response_ns: totals.map_or_else(Percentiles::default, |totals| {
                 percentiles(&totals.latency(measure::Latency::Response))
@@ -112,6 +114,13 @@ impl Run {
             Phase::Over => NodeState::Ready,
         })
     }
+}
+
+/// Where the arrivals of complete seconds went, those that nobody owned with them.
+fn so_far(ledger: &Ledger) -> crate::handle::Counts {
+    let counts = counts(&ledger.total().counters);
+    let unassigned = ledger.unassigned();
+    crate::handle::Counts { scheduled: counts.scheduled.saturating_add(unassigned), unassigned, ..counts }
 }
 
 fn of_summary(summary: &report::Summary) -> crate::handle::Counts {

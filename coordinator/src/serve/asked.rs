@@ -146,7 +146,16 @@ impl State {
                 let submission = Box::new(submitted.submission.clone());
                 let run = RunId(submission.run);
                 self.about.insert(run.0, About::of(&submitted));
+                let terms = &submission.terms;
+                let queued = self.completed(RunView {
+                    id: run,
+                    name: terms.name.clone(),
+                    project: terms.project.clone(),
+                    ..RunView::default()
+                });
                 self.store.write(Write::Submitted(submitted));
+                // Whoever submitted it finds it in the history from the answer on.
+                self.store.write(Write::View(Box::new(queued)));
                 let ticket = self.ticket(Ticket::Run(run, reply));
                 self.decide(Event::Submit { ticket, submission });
             }
@@ -270,10 +279,14 @@ impl State {
         if let Some(summary) = self.director.conclusion(run.0).and_then(|over| over.summary.as_ref()) {
             return answer(reply, Ok(summary.to_json().into()));
         }
+        if let Some(summary) = self.director.so_far(run.0) {
+            tokio::task::spawn_blocking(move || answer(reply, Ok(summary.to_json().into())));
+            return;
+        }
         if let Some(view) = self.director.run_view(now, run.0) {
             let what = match view.state {
                 RunState::Refused => format!("run {run} was refused, and has no report: {}", view.why),
-                _ => format!("run {run} has not ended; its report comes then → its seconds are there"),
+                _ => format!("run {run} has no report yet → its first second has to be complete"),
             };
             return answer(reply, Err(refused(RefusedKind::Conflict, what)));
         }

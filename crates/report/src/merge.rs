@@ -133,6 +133,7 @@ fn merged_run(summaries: &[Summary], parts: &[Part]) -> Run {
         kernel: joined(runs().map(|run| run.kernel.as_str())),
         pacing: joined(runs().map(|run| run.pacing.as_str())),
         share: None,
+        under_way: runs().any(|run| run.under_way),
     }
 }
 

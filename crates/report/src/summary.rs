@@ -143,6 +143,15 @@ pub struct Run {
     /// The share of the plan that this run was; absent for the whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
+    /// Whether the run went on when this was written: then it tells of the complete seconds so far, judges them alone, and counts
+    /// exchanges in flight as cut off. Absent once it is over.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub under_way: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The I/O driver.

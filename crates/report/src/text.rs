@@ -7,6 +7,7 @@
 //! Invariants: at most 40 lines of at most 100 columns for the summary; the same order every time; foreign text
 //! carries no control characters; without UTF-8 only ASCII is written.
 
+mod fleet;
 mod journeys;
 mod live;
 mod numbers;

@@ -57,6 +57,7 @@ fn golden_texts() {
     let coloured = Style { colour: true, utf8: true };
     assert_golden("tests/golden/fail-colour.txt", &terminal_summary(&failed(), &files, coloured));
     assert_golden("tests/golden/overflowing.txt", &terminal_summary(&overflowing(), &files, PLAIN));
+    assert_golden("tests/golden/fleet.txt", &terminal_summary(&of_a_fleet(), &[], PLAIN));
     let parts = [1, 2].map(|index| {
         summary(&format!("r{index}"), Some(Share { index, of: 2 }), &good_outcomes(2, 50), &["p99<50ms"])
     });
@@ -64,10 +65,43 @@ fn golden_texts() {
     assert_golden("tests/golden/merged.txt", &terminal_summary(&merged, &[], PLAIN));
 }
 
+/// What a fleet of three did, one of which was lost and came back.
+fn of_a_fleet() -> Summary {
+    let mut summary = passed();
+    let node = |zone: &str, cells, start_skew_ns| report::Node {
+        host: "h".to_owned(),
+        zone: Some(zone.to_owned()),
+        lives: 1,
+        cells,
+        totals: report::PartTotals::new(
+            &measure::Counters::default(),
+            &measure::Histogram::new(),
+            &measure::Histogram::new(),
+        ),
+        cpu_s: 0.5,
+        start_skew_ns: Some(start_skew_ns),
+        start_uncertainty_ns: Some(310_000),
+        lost_at_s: None,
+        recovered: false,
+    };
+    let lost =
+        report::Node { lost_at_s: Some(3.25), lives: 2, recovered: true, ..node("us", 18_480, -42_000) };
+    let zone = |cells, nodes| report::Zone { nodes, cells, totals: lost.totals.clone() };
+    summary.zones = [("eu".to_owned(), zone(36_960, 2)), ("us".to_owned(), zone(18_480, 1))].into();
+    summary.nodes = [
+        ("alpha".to_owned(), node("eu", 18_480, 12_400)),
+        ("beta".to_owned(), node("eu", 18_480, 0)),
+        ("a name \x1b[2J that is far too long for its column".to_owned(), lost),
+    ]
+    .into();
+    summary.run.under_way = true;
+    summary
+}
+
 #[test]
 fn it_never_exceeds_40_lines_of_100_columns() {
     let files: Vec<String> = (0..30).map(|position| format!("report-{position}.json\x1b[31m")).collect();
-    for summary in [passed(), failed(), overflowing()] {
+    for summary in [passed(), failed(), overflowing(), of_a_fleet()] {
         for style in [PLAIN, Style::default()] {
             let text = terminal_summary(&summary, &files, style);
             assert!(text.lines().count() <= 40, "{text}");

@@ -11,6 +11,7 @@ use std::fmt::Write;
 
 use measure::Latency;
 
+use super::fleet::{nodes_block, zones_block};
 use super::journeys::{checks_block, groups_block, names_block, workloads_block};
 use super::numbers::{bits_per_second, bytes, cores, count, duration, nanoseconds, percent, rate};
 use super::style::{Style, Tint, width};
@@ -49,6 +50,8 @@ pub fn terminal_summary(summary: &Summary, files: &[String], style: Style) -> St
         names_block(summary, style),
         groups_block(summary, style),
         checks_block(summary, style),
+        nodes_block(summary, style),
+        zones_block(summary, style),
         threshold_block(summary, style),
         fixed(generator_lines(summary, style)),
         Block { fixed: Vec::new(), list: wrapped_list("note", &summary.environment.notes, style) },
@@ -100,6 +103,7 @@ fn verdict_block(summary: &Summary, style: Style) -> Block {
         Judgement::Aborted => ("ABORTED", Tint::Doubtful),
         Judgement::Error => ("ERROR", Tint::Bad),
     };
+    let word = if summary.run.under_way { format!("UNDER WAY, SO FAR {word}") } else { word.to_owned() };
     let mut what = format!(" (exit {})  {}", verdict.exit_code, style.foreign(&summary.target.url));
     if summary.target.builtin {
         what.push_str(" (built-in target)");
@@ -115,7 +119,7 @@ fn verdict_block(summary: &Summary, style: Style) -> Block {
         let _ = write!(what, ", {} parts merged", summary.parts.len());
     }
     Block {
-        fixed: vec![Line { label: String::new(), mark: Some((word.to_owned(), tint)), rest: what }],
+        fixed: vec![Line { label: String::new(), mark: Some((word, tint)), rest: what }],
         list: wrapped_list("", &verdict.reasons, style),
     }
 }
