@@ -1,60 +1,11 @@
-// Drives the page in Chromium: node page.mjs JOURNEY ADDRESS. What fails throws, and ends the program with 1.
+// Journeys through the page over a pretended fleet; testkit's browser runs them.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { chromium } from 'playwright-core';
+import { above, api, look, number, open, provoked, root, settled, tile, total, travel } from './browser.mjs';
 
-const [, , journey, root] = process.argv;
-const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
-const wrong = [];
-
-// A page that tells on itself: errors, violations of the policy, dialogs, requests to elsewhere.
-async function open(path = '/', options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-  const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
-  await page.addInitScript(() => {
-    window.violations = [];
-    document.addEventListener('securitypolicyviolation', (event) => window.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
-  });
-  page.on('pageerror', (error) => wrong.push(`error: ${error}`));
-  page.on('console', (message) => {
-    if (message.type() === 'error') wrong.push(`console: ${message.text()}`);
-  });
-  page.on('dialog', (dialog) => {
-    wrong.push(`dialog: ${dialog.message()}`);
-    dialog.dismiss();
-  });
-  page.on('request', (request) => {
-    if (!request.url().startsWith(root) && !request.url().startsWith('data:')) wrong.push(`asked ${request.url()}`);
-  });
-  await page.goto(root + path);
-  await page.waitForSelector('main h1');
-  return page;
-}
-
-// With SCREENSHOTS=FOLDER in the environment, what the page looks like at this point.
-let shots = 0;
-async function look(page) {
-  shots += 1;
-  const folder = process.env.SCREENSHOTS;
-  if (folder) await page.screenshot({ path: `${folder}/${journey}-${shots}.png`, fullPage: true });
-}
-
-async function settled(page) {
-  await look(page);
-  assert.deepEqual(await page.evaluate(() => window.violations), []);
-  assert.equal(await page.evaluate(() => window.pwned), undefined);
-  assert.deepEqual(wrong, []);
-}
-
-const api = async (path) => (await fetch(`${root}/api/v1${path}`)).json();
-const number = (text) => Number(text.replaceAll(',', ''));
-const total = (counts) => Object.values(counts).reduce((sum, more) => sum + more, 0);
-const tile = (page, name) => page.locator(`#tile-${name}`).textContent();
-
-const journeys = {
+await travel({
   async journey() {
     const page = await open();
     await page.getByRole('link', { name: 'New run' }).click();
@@ -65,7 +16,7 @@ const journeys = {
     await page.getByRole('button', { name: 'Start' }).click();
     await page.waitForURL(/#\/runs\/[0-9a-f]{32}$/);
     const id = page.url().split('/').pop();
-    await page.waitForFunction(() => Number(document.getElementById('tile-sent').textContent.replaceAll(',', '')) > 3000);
+    await above(page, 'sent', 3000);
     assert.equal((await page.locator('h1').textContent()), 'from the form');
     assert.equal(await page.locator('.chart canvas').count(), 5);
     assert.deepEqual((await api(`/runs/${id}`)).words,
@@ -74,7 +25,7 @@ const journeys = {
     // Reloaded in the middle: the history stands, from the first second on.
     const before = number(await tile(page, 'sent'));
     await page.reload();
-    await page.waitForFunction((sent) => Number(document.getElementById('tile-sent').textContent.replaceAll(',', '')) > sent, before);
+    await above(page, 'sent', before);
     await page.locator('.chart summary').first().click();
     const told = await page.locator('.chart').first().locator('tbody td:first-child').allTextContents();
     assert.equal(told[told.length - 1], '00:00');
@@ -116,8 +67,7 @@ const journeys = {
     await page.getByRole('button', { name: 'Start' }).click();
     await page.getByRole('alert').getByText('not allowed').waitFor();
     assert.equal(await page.getByLabel('URL to load').inputValue(), 'http://forbidden/');
-    const refusals = wrong.splice(0).filter((line) => !line.includes('403'));
-    wrong.push(...refusals);
+    provoked('status of 403');
     await settled(page);
   },
 
@@ -189,11 +139,4 @@ const journeys = {
     await page.waitForFunction(() => document.getElementById('said').textContent.startsWith('00:01: asked'));
     await settled(page);
   },
-};
-
-try {
-  await journeys[journey]();
-  console.log(`${journey} done`);
-} finally {
-  await browser.close();
-}
+});

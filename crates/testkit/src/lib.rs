@@ -1,5 +1,7 @@
 //! Hostile targets: servers with real sockets that do one named wrong thing each, and count what reaches them.
 //!
+//! And, for tests of pages, a [`browser`].
+//!
 //! What it is: a list of [`Behaviour`]s, and [`Hostile`], which serves one of them on a free port of loopback with a
 //! thread for each connection. Its counters are what a test holds a load generator's own word against.
 //! What it is not: a user of product code, a fast server, or a place for what the right reaction is; that stands in the
@@ -13,6 +15,7 @@
 #![expect(clippy::missing_panics_doc, reason = "a test's server panics where the test fails")]
 
 mod behaviour;
+pub mod browser;
 mod endings;
 mod floods;
 mod framing;

@@ -12,12 +12,15 @@
 pub mod control;
 pub mod document;
 pub mod engine;
+pub mod events;
 pub mod http;
 pub mod machine;
 pub mod memory;
 pub mod namespaces;
 pub mod process;
 pub mod python;
+pub mod served;
+pub mod spread;
 pub mod target;
 pub mod terminal;
 pub mod waiting;
