@@ -14,12 +14,13 @@ const SERVERS: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("valgrind", "valgrind"),
     ("iproute2", "ip"),
+    ("nftables", "nft"),
     ("strace", "strace"),
 ];
 
 /// What tests of the long home use besides.
 const TOOLS: &[(&str, &str)] =
-    &[("iproute2", "ip"), ("nftables", "nft"), ("tcpdump", "tcpdump"), ("iperf3", "iperf3")];
+    &[("iproute2", "ip"), ("tcpdump", "tcpdump"), ("iperf3", "iperf3"), ("util-linux", "unshare")];
 
 /// What `.ci/run` does.
 pub(crate) fn ci() -> Result<(), String> {
@@ -73,7 +74,8 @@ pub(crate) fn proto() -> Result<(), String> {
 }
 
 /// Suites of the long home: test targets of the package `e2e` behind its feature `long`.
-const SUITES: &[&str] = &["long", "truth", "connections", "torture", "bulk", "hostile", "soak"];
+const SUITES: &[&str] =
+    &["long", "truth", "connections", "torture", "bulk", "hostile", "soak", "fleet_network"];
 
 /// Seeds of the fleet simulation in the long home.
 const FLEET_SEEDS: &str = "20000";
@@ -94,7 +96,7 @@ pub(crate) fn long(arguments: &[String]) -> Result<(), String> {
         }
     }
     set_up(&[SERVERS, TOOLS].concat())?;
-    cargo(&["build", "--locked", "--release", "-p", "engine"])?;
+    cargo(&["build", "--locked", "--release", "-p", "engine", "-p", "coordinator"])?;
     if matches!(arguments.first().map(String::as_str), None | Some("torture")) {
         cargo(&["test", "--locked", "-p", "engine", "--features", "long", "--test", "torture"])?;
     }
