@@ -341,7 +341,10 @@ fn add_to_share(share: &mut Share, delta: &Totals, recovered: bool) {
         let ended = name.ok_count.saturating_add(name.errors_total()).saturating_add(name.cut_off);
         *left = left.saturating_add(name.sent).saturating_sub(ended);
     }
-    share.recovered |= recovered;
+    if recovered {
+        let requests = delta.counters.sent.saturating_add(delta.warmup.sent);
+        share.recovered = Some(share.recovered.unwrap_or(0).saturating_add(requests));
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub mod host;
 pub mod io;
 pub mod keys;
 pub mod launch;
+pub mod live;
 pub mod once;
 pub mod outputs;
 pub mod part;

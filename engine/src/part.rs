@@ -19,7 +19,6 @@ mod drive;
 
 pub use carry_out::take_part;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clock::Timestamp;
@@ -29,6 +28,7 @@ use tokio::sync::{mpsc, watch};
 use verdict::ExitCode;
 
 use crate::collect::Second;
+use crate::live::{Site, Told};
 use crate::shard::lease::Lease;
 
 /// What the agent asks of a run.
@@ -82,6 +82,8 @@ pub enum Order {
 /// What a run tells the agent.
 #[derive(Debug)]
 pub enum Event {
+    /// Where it is to be noted which seconds were kept. It comes before the plan is prepared.
+    Counting(Box<Told>),
     /// The plan can be carried out here.
     Prepared(Box<wire::Description>),
     /// The plan cannot be carried out here, or could not be begun. Nothing of the load was sent, and nothing follows.
@@ -159,9 +161,8 @@ pub struct Circumstances {
     pub run_id: String,
     /// Under which lease it sends.
     pub lease: Arc<Lease>,
-    /// Where the counts of the second at hand could survive the end of this process. Nothing is written there in this
-    /// version: a node that is killed loses the second that was not sealed.
-    pub live: Option<PathBuf>,
+    /// Where counts outlive the end of this process; none where they need not.
+    pub live: Option<Site>,
 }
 
 /// A part under way, as its agent holds it.

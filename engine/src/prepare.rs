@@ -149,6 +149,7 @@ pub fn prepare(
         // Arrivals of a fleet's plan may come to a shard that has none at the moment: it is told when the plan ends.
         ends_by_count: plan.count.is_some() && (tenure.is_none() || matches!(plan.load, Load::Closed(_))),
         tenure: tenure.cloned(),
+        live: None,
         catch_up: catch_up(plan),
         pacing: pacing(plan),
         cpu_clock: thread_cpu_ns,

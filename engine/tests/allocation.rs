@@ -182,6 +182,7 @@ mod shards {
             catch_up: CatchUp::Burst,
             pacing: Pacing::Sleep,
             tenure: None,
+            live: None,
             cpu_clock: allocations,
             core_wait_clock: || None,
         }

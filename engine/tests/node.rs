@@ -7,6 +7,10 @@
 
 #[path = "node/fleet.rs"]
 mod fleet;
+#[path = "node/killed.rs"]
+mod killed;
+#[path = "node/stopped.rs"]
+mod stopped;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;

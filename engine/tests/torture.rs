@@ -107,6 +107,7 @@ fn settings(case: Case, address: SocketAddr) -> Settings {
         catch_up: CatchUp::Burst,
         pacing: Pacing::Sleep,
         tenure: None,
+        live: None,
         cpu_clock: || 0,
         core_wait_clock: || None,
     }

@@ -23,6 +23,7 @@ type Row = (&'static str, u64, fn(u64));
 const ROWS: &[Row] = &[
     ("exchange, saturated", 8_000, shards::saturated),
     ("exchange, paced", 8_000, shards::paced),
+    ("exchange, paced in a fleet", 8_000, shards::in_fleet),
     ("exchange, a connection each", 4_000, shards::churn),
     ("exchange, own protocol", 8_000, shards::own),
     ("exchange, body of 64 KiB", 2_000, shards::body_64k),

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use clock::Timestamp;
-use engine::io::{Completion, ConnId, Errno, Io, Lent, Limits, Message, PreparedId, Route, Wait};
+use engine::io::{Completion, ConnId, Errno, Guard, Io, Lent, Limits, Message, PreparedId, Route, Wait};
 
 /// What passes in a wait that finds something: 10 µs.
 const ANSWER_NS: u64 = 10_000;
@@ -90,6 +90,8 @@ impl Memory {
 }
 
 impl Io for Memory {
+    const SENDS_AT_ONCE: bool = false;
+
     fn now(&mut self) -> Timestamp {
         self.now
     }
@@ -111,6 +113,10 @@ impl Io for Memory {
         self.active.push_back(conn);
         Ok(conn)
     }
+
+    fn withhold(&mut self) {}
+
+    fn guard(&mut self, _may_leave: Guard) {}
 
     fn send(&mut self, conn: ConnId, _prepared: PreparedId) {
         self.taken += self.request_size;

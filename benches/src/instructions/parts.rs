@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use http1::{Limits, ResponseMachine};
-use measure::{IntervalHistogram, Recorder, Shape};
+use measure::{IntervalHistogram, Recorder, Shape, Snapshot};
 use schedule::{Arrivals, Cells, Process, Profile, Rate};
 
 pub(crate) fn plain_response(count: u64) {
@@ -49,7 +49,8 @@ pub(crate) fn record_exchange(count: u64) {
         recorder.first_byte(value >> 1);
         recorder.ok(0, value, value - 50_000, 200);
     }
-    assert_eq!(recorder.open().counters.ok, count);
+    let sealed = recorder.seal(Box::new(Snapshot::new(Shape::requests(1))), 0, 1);
+    assert_eq!(sealed.counters.ok, count);
 }
 
 /// From about 60 µs to 60 ms, without chance.

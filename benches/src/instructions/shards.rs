@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use benches::PLAIN;
 use clock::{NANOS_PER_SECOND, Timestamp};
+use engine::live::{Live, Site};
 use engine::protocol::{Arrival, Protocol, Received, Session, Spoken, Status};
+use engine::shard::hand_over::{Hand, Share, Tenure};
+use engine::shard::lease::Lease;
 use engine::shard::link::{Command, Report, pair};
 use engine::shard::pacing::{CatchUp, Pacing};
 use engine::shard::workload::{Task, Users, Workload};
@@ -29,9 +32,11 @@ struct Row {
     close_after: Option<u64>,
     body_bytes: Option<usize>,
     is_own: bool,
+    in_fleet: bool,
 }
 
-const CLOSED: Row = Row { is_open: false, close_after: None, body_bytes: None, is_own: false };
+const CLOSED: Row =
+    Row { is_open: false, close_after: None, body_bytes: None, is_own: false, in_fleet: false };
 
 /// Small responses at saturation: every turn finds 64.
 pub(crate) fn saturated(count: u64) {
@@ -46,6 +51,11 @@ pub(crate) fn own(count: u64) {
 /// Small responses at a rate: every request has its own wake-up, and its answer another.
 pub(crate) fn paced(count: u64) {
     run(Row { is_open: true, ..CLOSED }, count);
+}
+
+/// The same as a part of a fleet's run: under a lease, and counting in a file.
+pub(crate) fn in_fleet(count: u64) {
+    run(Row { is_open: true, in_fleet: true, ..CLOSED }, count);
 }
 
 /// A connection for every request.
@@ -95,7 +105,17 @@ impl Session for Counting {
 }
 
 fn run(row: Row, count: u64) {
-    let settings = settings(row);
+    let mut settings = settings(row);
+    let folder = tempfile::tempdir().expect("a folder");
+    if row.in_fleet {
+        let boot_id = "0b9e5c1a-43d2-4c6e-9a57-2f3b8d1c7e60".to_owned();
+        let site = Site { folder: folder.path().to_owned(), run: 1, life: 1, boot_id };
+        settings.live = Some(Live::create(&site, settings.shape, 1).expect("there is room").seat(0));
+        // It ends, but not here.
+        let lease = Arc::new(Lease::new(u64::MAX - 1));
+        settings.tenure = Some(Tenure { lease, clock: Timestamp::as_nanos });
+        settings.ends_by_count = false;
+    }
     let task = if row.is_own { Task::Own } else { Task::Request(0) };
     let reply = row.body_bytes.map_or_else(
         || PLAIN.to_vec(),
@@ -106,15 +126,27 @@ fn run(row: Row, count: u64) {
         },
     );
     let io = Memory::new(&settings.driver_limits(), &reply);
-    let workload = if row.is_open {
-        let profile = Profile::constant(Rate::per_second(RATE), 3_600 * NANOS_PER_SECOND);
-        let profile = Arc::new(profile.expect("a valid profile"));
-        Workload::open(Arrivals::new(profile, Process::Deterministic, &Cells::all()).with_limit(count), task)
+    let profile = Profile::constant(Rate::per_second(RATE), 3_600 * NANOS_PER_SECOND);
+    let profile = Arc::new(profile.expect("a valid profile"));
+    let arrivals = Arrivals::new(profile, Process::Deterministic, &Cells::all()).with_limit(count);
+    let workload = if row.in_fleet {
+        Workload::open(arrivals.of_owner(&Cells::none(), 0), task)
+    } else if row.is_open {
+        Workload::open(arrivals.clone(), task)
     } else {
         Workload::closed(Users::new(vec![0; CONNECTIONS as usize], 0, Some(count)), task)
     };
     let (link, mut control) = pair();
-    assert!(control.tell(Command::Start { at: Timestamp::from_nanos(2 * NANOS_PER_SECOND) }));
+    let start = Timestamp::from_nanos(2 * NANOS_PER_SECOND);
+    if row.in_fleet {
+        let shares = vec![Share::Open(arrivals)];
+        let end = start.plus_nanos(count * NANOS_PER_SECOND / RATE);
+        assert!(control.tell(Command::Open));
+        assert!(control.tell(Command::Hand(Box::new(Hand { epoch: 0, from_ns: 0, shares }))));
+        assert!(control.tell(Command::Start { at: start }) && control.tell(Command::End { at: end }));
+    } else {
+        assert!(control.tell(Command::Start { at: start }));
+    }
     Shard::new(io, settings, &[workload], link).run().expect("memory does not break");
     let mut ok = 0;
     while let Some(report) = control.report() {
@@ -164,6 +196,7 @@ fn settings(row: Row) -> Settings {
         catch_up: CatchUp::Burst,
         pacing: Pacing::Sleep,
         tenure: None,
+        live: None,
         cpu_clock: || 0,
         core_wait_clock: || None,
     }

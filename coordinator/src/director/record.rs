@@ -270,8 +270,9 @@ pub struct Share {
     pub cpu_ns: u64,
     /// By name: requests sent whose end was not told.
     pub in_flight: Vec<u64>,
-    /// Counts of a life that ended in the middle of an interval are among these.
-    pub recovered: bool,
+    /// Where the life was killed and what it had counted until then is among these: how many requests of it were in no
+    /// delta.
+    pub recovered: Option<u64>,
 }
 
 /// How a run ended.

@@ -286,7 +286,7 @@ struct ShareRow {
     lag: HistogramRow,
     cpu_ns: u64,
     in_flight: Vec<u64>,
-    recovered: bool,
+    recovered: Option<u64>,
 }
 
 impl Serialize for Share {
@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn shares_and_names_survive() {
-        let mut share = Share { cpu_ns: 7, in_flight: vec![0, 3], recovered: true, ..Share::default() };
+        let mut share = Share { cpu_ns: 7, in_flight: vec![0, 3], recovered: Some(12), ..Share::default() };
         share.counters.sent = 9;
         share.counters.unsolicited = 2;
         share.counters.errors[ErrorClass::Reset.index()] = 4;

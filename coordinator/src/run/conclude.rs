@@ -84,14 +84,24 @@ fn cut_off_the_dead(run: &Run, totals: &mut Totals, notes: &mut Vec<String>) {
             .ledger
             .as_ref()
             .map_or(0.0, |ledger| ledger.until_ns(name, member.who.incarnation) as f64 / 1e9);
-        let saved = if share.recovered {
-            "what it counted until it died was saved"
-        } else {
-            "what it sent after that is not counted"
+        // What was recovered says of itself what was cut off.
+        let cut_off = on_the_wire + share.counters.cut_off + share.warmup.cut_off;
+        let saved = match (share.recovered, member.lost_by_ns) {
+            (Some(requests), _) => format!(
+                "{requests} requests that it had not told of were recovered after the kill, without their latencies"
+            ),
+            (None, Some(by_ns)) => {
+                let untold_s = by_ns as f64 / 1e9 - run.submission.warmup_ns as f64 / 1e9 - told_s;
+                format!(
+                    "what it sent in the {:.3} s from there until its lease was over, if it lived as long, is not counted",
+                    untold_s.max(0.0)
+                )
+            }
+            (None, None) => "what it sent after that is not counted".to_owned(),
         };
         notes.push(format!(
-            "node {name} was lost; it told of its first {told_s} s, {saved}, and {on_the_wire} of its requests were on \
-             the wire and count as cut off"
+            "node {name} was lost; it told of its first {told_s} s; {saved}; {cut_off} of its requests were on the wire \
+             and count as cut off"
         ));
     }
 }
@@ -300,9 +310,14 @@ fn summed<'a>(shares: impl Iterator<Item = &'a Share>) -> Share {
         sum.response.merge(&share.response);
         sum.lag.merge(&share.lag);
         sum.cpu_ns = sum.cpu_ns.saturating_add(share.cpu_ns);
-        sum.recovered |= share.recovered;
+        sum.recovered = added(sum.recovered, share.recovered);
     }
     sum
+}
+
+/// The sum of what there is.
+fn added(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.map_or(other, |one| Some(one.saturating_add(other.unwrap_or(0))))
 }
 
 /// The run as one part: its nodes stand in a section of their own.

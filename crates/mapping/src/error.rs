@@ -17,6 +17,16 @@ pub enum MappingError {
         /// What the system says.
         source: io::Error,
     },
+    /// It cannot be made.
+    #[error(
+        "{path:?}: cannot be made ({source}) → a folder on a local disk with room that this user may write"
+    )]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// It is a directory, a pipe, a socket or a device.
     #[error("{path:?}: is no regular file → write the data to a file and name that")]
     NoFile {

@@ -1,9 +1,9 @@
-//! Read-only views of whole files.
+//! Read-only views of whole files, and words in a file that outlive their process.
 //!
 //! What it is: [`Mapping::open`] gives the bytes of a regular file as one slice that threads may share. A file of up to
 //! [`COPIED_BYTES_MAX`] is copied into memory; a larger one is mapped, so that data of many gigabytes costs page cache
 //! and no memory of the process, and several engines on one host share it.
-//! What it is not: a parser, a cache, or a way to write. Pipes, devices and directories are refused.
+//! What it is not: a parser or a cache. Pipes, devices and directories are refused. What is written are [`Sheet`]s alone.
 //!
 //! # When somebody changes the file meanwhile
 //!
@@ -30,6 +30,7 @@
 
 mod error;
 mod map;
+mod sheet;
 
 use std::fmt;
 use std::fs::File;
@@ -40,6 +41,8 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 
 pub use error::MappingError;
 use map::Map;
+pub use map::Words;
+pub use sheet::Sheet;
 
 /// Files up to this size are copied, larger ones mapped.
 pub const COPIED_BYTES_MAX: u64 = 16 << 20;

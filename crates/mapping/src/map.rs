@@ -1,13 +1,17 @@
-//! The unsafe part: one private, read-only map of a file, for as long as it is needed.
+//! The unsafe part: a private, read-only map of a file, or words that are shared with one, for as long as they are needed.
 //!
-//! What it is: the pair of `mmap` and `munmap`, and the slice between them.
+//! What it is: the pairs of `mmap` and `munmap`, and the slices between them.
 //! What it is not: an answer to files that change; the crate's documentation has that.
 //!
 //! Invariant: from `new` to `drop`, `start` is the address of `size` mapped bytes that only this value unmaps.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use rustix::mm::{MapFlags, ProtFlags};
 
@@ -55,5 +59,100 @@ impl Drop for Map {
         // `self`, which nobody can any more.
         let unmapped = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.size) };
         unmapped.expect("Invariant: what was mapped can be unmapped");
+    }
+}
+
+/// Words that are written to: those of a file, or of memory that has none.
+pub(crate) struct WordMap {
+    start: NonNull<AtomicU64>,
+    count: usize,
+}
+
+// SAFETY: the map is memory without ties to the thread that made it.
+unsafe impl Send for WordMap {}
+
+// SAFETY: through a shared reference the memory can only be reached by atomic operations.
+unsafe impl Sync for WordMap {}
+
+impl WordMap {
+    /// Maps so many words, at least one, of `file`, which has them, or of no file: then they are 0.
+    pub(crate) fn new(file: Option<&File>, count: usize) -> io::Result<Self> {
+        let size = count.checked_mul(size_of::<AtomicU64>()).filter(|size| isize::try_from(*size).is_ok());
+        let size = size.ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let start = match file {
+            // SAFETY: without an address of our own and without MAP_FIXED the kernel chooses a free one, so that no memory
+            // in use is replaced.
+            Some(file) => unsafe {
+                rustix::mm::mmap(ptr::null_mut(), size, protection, MapFlags::SHARED, file, 0)
+            },
+            // SAFETY: as above.
+            None => unsafe {
+                rustix::mm::mmap_anonymous(ptr::null_mut(), size, protection, MapFlags::PRIVATE)
+            },
+        }?;
+        let start =
+            NonNull::new(start.cast()).expect("Invariant: the kernel maps nothing at address 0 by itself");
+        Ok(Self { start, count })
+    }
+
+    /// All words.
+    pub(crate) const fn words(&self) -> &[AtomicU64] {
+        // SAFETY: `start` is the page-aligned address of `count` words, at most isize::MAX bytes, that stay mapped, readable
+        // and writable while `self` is borrowed; any bits are a word, and every access through the slice is atomic, whoever
+        // else maps the file. A page that is gone from the file is no access to other memory but SIGBUS.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.count) }
+    }
+}
+
+impl Drop for WordMap {
+    fn drop(&mut self) {
+        let size = self.count * size_of::<AtomicU64>();
+        // SAFETY: the map was made by `new` with this address and size and is unmapped only here; slices of it borrow
+        // `self`, which nobody can any more.
+        let unmapped = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), size) };
+        unmapped.expect("Invariant: what was mapped can be unmapped");
+    }
+}
+
+/// Some words of a [`Sheet`](crate::Sheet).
+#[derive(Clone)]
+pub struct Words {
+    /// Looked up once, because it is asked for with every event of a hot path.
+    start: NonNull<AtomicU64>,
+    count: usize,
+    /// Keeps what `start` leads to.
+    map: Arc<WordMap>,
+}
+
+// SAFETY: as for the map that it keeps.
+unsafe impl Send for Words {}
+
+// SAFETY: as for the map that it keeps.
+unsafe impl Sync for Words {}
+
+impl Words {
+    /// Those in this range.
+    pub(crate) fn new(map: Arc<WordMap>, range: Range<usize>) -> Self {
+        let words = &map.words()[range];
+        Self { start: NonNull::from(words).cast(), count: words.len(), map }
+    }
+}
+
+impl AsRef<[AtomicU64]> for Words {
+    #[inline]
+    fn as_ref(&self) -> &[AtomicU64] {
+        // SAFETY: they were `count` words of `map`, which stays mapped as long as `self` does, and neither field changes.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.count) }
+    }
+}
+
+impl fmt::Debug for Words {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Words")
+            .field("count", &self.count)
+            .field("of", &self.map.words().len())
+            .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use tempfile::{NamedTempFile, TempDir};
@@ -138,4 +139,51 @@ fn debug_output_shows_no_byte() {
         shown.contains("is_mapped: true") && shown.contains("bytes: 8") && !shown.contains("password"),
         "{shown}"
     );
+}
+
+#[test]
+fn words_of_a_sheet_are_in_its_file_and_nobody_elses() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("sheet");
+    let sheet = Sheet::create(&path, 1_000).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len(), 8_000);
+    let (first, last) = (sheet.words(0..10), sheet.words(990..1_000));
+    drop(sheet);
+    first.as_ref()[9].store(7, Ordering::Release);
+    last.as_ref()[0].store(u64::MAX - 1, Ordering::Release);
+    let found = |path: &Path| -> Vec<u64> {
+        let bytes = fs::read(path).unwrap();
+        bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap())).collect()
+    };
+    let words = found(&path);
+    assert_eq!((words[9], words[990], words.iter().filter(|word| **word != 0).count()), (7, u64::MAX - 1, 2));
+    // A new sheet in the same place begins at 0, and whoever has the old one keeps it.
+    let again = Sheet::create(&path, 10).unwrap();
+    again.words(0..10).as_ref()[0].store(1, Ordering::Release);
+    first.as_ref()[0].store(2, Ordering::Release);
+    assert_eq!(found(&path), [1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(first.as_ref()[9].load(Ordering::Acquire), 7);
+}
+
+#[test]
+fn private_words_are_zero_and_count() {
+    let sheet = Sheet::private(100);
+    let words = sheet.words(10..20);
+    assert!(words.as_ref().iter().all(|word| word.load(Ordering::Relaxed) == 0));
+    words.as_ref()[0].store(3, Ordering::Relaxed);
+    assert_eq!(sheet.words(10..11).as_ref()[0].load(Ordering::Relaxed), 3);
+    assert!(Sheet::private(0).words(0..0).as_ref().is_empty());
+}
+
+#[test]
+fn a_sheet_that_cannot_be_made_leaves_nothing() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("sheet");
+    // More than any disk has, and more than can be said.
+    for count in [1 << 50, usize::MAX] {
+        let message = Sheet::create(&path, count).unwrap_err().to_string();
+        assert!(message.contains("cannot be made") && !message.contains('\n'), "{message}");
+        assert!(!path.exists());
+    }
+    assert!(Sheet::create(directory.path().join("no").join("folder"), 1).is_err());
 }

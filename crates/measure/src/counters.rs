@@ -12,12 +12,12 @@ use crate::{DropReason, ErrorClass};
 #[derive(Clone, PartialEq, Eq)]
 pub struct StatusCounts {
     /// By code; position 0 counts what is no three-digit code (RFC 9110 section 15).
-    by_code: [u64; 1_000],
+    by_code: [u64; Self::CODES],
 }
 
 impl Default for StatusCounts {
     fn default() -> Self {
-        Self { by_code: [0; 1_000] }
+        Self { by_code: [0; Self::CODES] }
     }
 }
 
@@ -28,6 +28,28 @@ impl std::fmt::Debug for StatusCounts {
 }
 
 impl StatusCounts {
+    /// Positions, of which not all are used.
+    pub(crate) const CODES: usize = 1_000;
+
+    /// Where a code is counted: its own place, or the first for what is no three-digit code.
+    #[inline]
+    pub(crate) const fn position(code: u16) -> usize {
+        if 100 <= code && (code as usize) < Self::CODES { code as usize } else { 0 }
+    }
+
+    /// Counts one response whose position is known.
+    #[inline]
+    pub(crate) fn count_at(&mut self, position: usize) {
+        self.by_code[position] = self.by_code[position].wrapping_add(1);
+    }
+
+    /// Takes every count from whoever has them by position.
+    pub(crate) fn read(&mut self, mut count: impl FnMut(usize) -> u64) {
+        for (position, mine) in self.by_code.iter_mut().enumerate() {
+            *mine = count(position);
+        }
+    }
+
     /// Counts one response.
     #[inline]
     pub fn count(&mut self, code: u16) {
@@ -37,7 +59,7 @@ impl StatusCounts {
     /// Counts `count` responses with the same code.
     #[inline]
     pub fn add(&mut self, code: u16, count: u64) {
-        let position = if (100..1_000).contains(&code) { usize::from(code) } else { 0 };
+        let position = Self::position(code);
         self.by_code[position] = self.by_code[position].saturating_add(count);
     }
 

@@ -1,7 +1,8 @@
 //! Histograms, the recorder of a shard, snapshots and their merge.
 //!
 //! What it is: the one place that counts. A shard writes into its [`Recorder`]; once per interval the recorder
-//! seals a [`Snapshot`], plain data that travels to the control side, where [`Totals`] adds snapshots up.
+//! seals a [`Snapshot`], plain data that travels to the control side, where [`Totals`] adds snapshots up. Its counts can be
+//! made to outlive the process: then [`Tallied`] says what one that was killed had counted.
 //! What it is not: a clock, a judge or a document; it is handed durations and hands out numbers.
 //!
 //! Invariants: every histogram has the one layout of [`layout`](Histogram), so that every merge is total,
@@ -22,6 +23,7 @@ mod names;
 mod recorder;
 mod shape;
 mod snapshot;
+mod tally;
 mod totals;
 
 pub use counters::{Audit, Counters, StatusCounts};
@@ -37,6 +39,7 @@ pub use names::{FIRST_STATUS, Named, Names, OTHER};
 pub use recorder::Recorder;
 pub use shape::Shape;
 pub use snapshot::{Gauges, NameSnapshot, Snapshot};
+pub use tally::{Tallied, tally_words};
 pub use totals::{NameTotals, ShardTotals, Totals};
 
 /// Why measurements that came from outside were refused.

@@ -1,6 +1,7 @@
 //! Hot path. What a shard writes its measurements into.
 //!
-//! What it is: the open [`Snapshot`] of one shard and the few verbs that fill it.
+//! What it is: the open [`Snapshot`] of one shard, the words of its tally, and the few verbs that fill both: durations go
+//! into the snapshot, counts into the words, from which the snapshot takes them when it is sealed.
 //! What it is not: shared; each shard has its own and locks nothing.
 //!
 //! Invariants: no method allocates; an exchange costs one response record and one service record. An exchange is
@@ -8,21 +9,35 @@
 //! where a warm-up overlaps the measured time, each has its own recorder. The same holds for iterations.
 //! Units: nanoseconds and bytes.
 
-use crate::{DropReason, ErrorClass, IterationEnd, Shape, Snapshot};
+use std::sync::atomic::AtomicU64;
 
-/// The recorder of one shard.
+use crate::tally::{self, Places, Tally};
+use crate::{DropReason, ErrorClass, IterationEnd, Shape, Snapshot, StatusCounts, tally_words};
+
+/// The recorder of one shard, which counts in words of kind `W`.
 #[derive(Debug)]
-pub struct Recorder {
+pub struct Recorder<W = Box<[AtomicU64]>> {
     open: Box<Snapshot>,
+    tally: Tally<W>,
 }
 
 impl Recorder {
-    /// A recorder for a plan of this shape.
+    /// A recorder for a plan of this shape, with words of its own.
     pub fn new(node: u32, shard: u32, shape: Shape) -> Self {
+        Self::within(node, shard, shape, (0..tally_words(shape)).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl<W: AsRef<[AtomicU64]>> Recorder<W> {
+    /// A recorder for a plan of this shape, which counts in these words.
+    ///
+    /// # Panics
+    /// They are not as many as [`tally_words`] says.
+    pub fn within(node: u32, shard: u32, shape: Shape, words: W) -> Self {
         let mut open = Box::new(Snapshot::new(shape));
         open.node = node;
         open.shard = shard;
-        Self { open }
+        Self { open, tally: Tally::new(words, shape) }
     }
 
     /// Takes the memory of all values up to `longest_ns` now, so that recording them into the open snapshot needs no more.
@@ -41,41 +56,56 @@ impl Recorder {
         self.open.warmup = warmup;
     }
 
-    /// The snapshot being filled.
+    /// The snapshot being filled, which has no counts yet.
     pub fn open(&self) -> &Snapshot {
         &self.open
+    }
+
+    /// The words that are counted in.
+    pub fn words(&self) -> &[AtomicU64] {
+        self.tally.words()
+    }
+
+    /// Whether nothing was recorded since the last seal.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.tally.is_sealed()
     }
 
     /// `count` arrivals became due.
     #[inline]
     pub fn scheduled(&mut self, count: u64) {
-        self.open.counters.scheduled += count;
+        self.tally.add(tally::SCHEDULED, count);
     }
 
     /// `count` arrivals became due that nobody owned.
     #[inline]
     pub fn unassigned(&mut self, count: u64) {
-        self.open.counters.unassigned += count;
+        self.tally.add(tally::UNASSIGNED, count);
     }
 
     /// A request left.
     #[inline]
     pub fn sent(&mut self, name: u32) {
-        self.open.counters.sent += 1;
-        self.open.names[name as usize].sent += 1;
+        self.tally.add(Places::name(name) + tally::SENT, 1);
+    }
+
+    /// A request that was counted as sent since the last seal has not left, and never will.
+    #[cold]
+    pub fn withheld(&mut self, name: u32, reason: DropReason) {
+        self.tally.take_back(Places::name(name) + tally::SENT);
+        self.dropped(name, reason);
     }
 
     /// An arrival will never be sent, and what it would have sent was not decided.
     #[inline]
     pub fn dropped_unnamed(&mut self, reason: DropReason) {
-        self.open.counters.dropped[reason.index()] += 1;
+        self.tally.add(tally::DROPPED_UNNAMED + reason.index(), 1);
     }
 
     /// An arrival will never be sent.
     #[inline]
     pub fn dropped(&mut self, name: u32, reason: DropReason) {
-        self.open.counters.dropped[reason.index()] += 1;
-        self.open.names[name as usize].dropped[reason.index()] += 1;
+        self.tally.add(Places::name(name) + tally::DROPPED + reason.index(), 1);
     }
 
     /// The shard got to an arrival this long after its intended send time.
@@ -93,7 +123,7 @@ impl Recorder {
     /// A connect was begun.
     #[inline]
     pub fn connect_started(&mut self) {
-        self.open.counters.connects += 1;
+        self.tally.add(tally::CONNECTS, 1);
     }
 
     /// A TCP connection was established in this time.
@@ -105,26 +135,26 @@ impl Recorder {
     /// A connect, TLS handshake included, failed.
     #[inline]
     pub fn connect_failed(&mut self) {
-        self.open.counters.connects_failed += 1;
+        self.tally.add(tally::CONNECTS_FAILED, 1);
     }
 
     /// A TLS handshake was finished in this time.
     #[inline]
     pub fn tls(&mut self, ns: u64, resumed: bool) {
         self.open.tls.record(ns);
-        self.open.counters.tls_resumed += u64::from(resumed);
+        self.tally.add(tally::TLS_RESUMED, u64::from(resumed));
     }
 
     /// The peer closed a connection that no exchange was on.
     #[inline]
     pub fn closed_idle(&mut self) {
-        self.open.counters.closed_idle += 1;
+        self.tally.add(tally::CLOSED_IDLE, 1);
     }
 
     /// Bytes came on a connection that owed no response.
     #[inline]
     pub fn unsolicited(&mut self) {
-        self.open.counters.unsolicited += 1;
+        self.tally.add(tally::UNSOLICITED, 1);
     }
 
     /// The first response byte came this long after the actual send.
@@ -136,12 +166,11 @@ impl Recorder {
     /// An exchange succeeded.
     #[inline]
     pub fn ok(&mut self, name: u32, response_ns: u64, service_ns: u64, status: u16) {
-        let snapshot = &mut *self.open;
-        snapshot.counters.ok += 1;
-        snapshot.counters.status.count(status);
-        let name = &mut snapshot.names[name as usize];
-        name.ok_count += 1;
-        name.status.count(status);
+        let position = StatusCounts::position(status);
+        self.tally.add(Places::name(name) + tally::OK, 1);
+        self.tally.add(tally::STATUS + position, 1);
+        let name = &mut self.open.names[name as usize];
+        name.status.count_at(position);
         name.ok.record(response_ns);
         name.service.record(service_ns);
     }
@@ -150,10 +179,8 @@ impl Recorder {
     /// [`Recorder::status`].
     #[inline]
     pub fn failed(&mut self, name: u32, class: ErrorClass, response_ns: u64, service_ns: Option<u64>) {
-        let snapshot = &mut *self.open;
-        snapshot.counters.errors[class.index()] += 1;
-        let name = &mut snapshot.names[name as usize];
-        name.errors[class.index()] += 1;
+        self.tally.add(Places::name(name) + tally::ERRORS + class.index(), 1);
+        let name = &mut self.open.names[name as usize];
         name.failed.record(response_ns);
         if let Some(ns) = service_ns {
             name.service.record(ns);
@@ -163,68 +190,68 @@ impl Recorder {
     /// A response with this status came, whose exchange [`Recorder::ok`] does not count.
     #[inline]
     pub fn status(&mut self, name: u32, code: u16) {
-        self.open.counters.status.count(code);
+        self.tally.add(tally::STATUS + StatusCounts::position(code), 1);
         self.open.names[name as usize].status.count(code);
     }
 
     /// An exchange was unfinished when the run ended.
     #[inline]
     pub fn cut_off(&mut self, name: u32) {
-        self.open.counters.cut_off += 1;
-        self.open.names[name as usize].cut_off += 1;
+        self.tally.add(Places::name(name) + tally::CUT_OFF, 1);
     }
 
     /// Bytes were handed to the transport.
     #[inline]
     pub fn bytes_sent(&mut self, bytes: u64) {
-        self.open.counters.bytes_sent += bytes;
+        self.tally.add(tally::BYTES_SENT, bytes);
     }
 
     /// Bytes were taken from the transport.
     #[inline]
     pub fn bytes_received(&mut self, bytes: u64) {
-        self.open.counters.bytes_received += bytes;
+        self.tally.add(tally::BYTES_RECEIVED, bytes);
     }
 
     /// An arrival of a workload became due.
     #[inline]
     pub fn iteration_scheduled(&mut self, workload: u32) {
-        self.open.workloads[workload as usize].iterations.scheduled += 1;
+        self.tally.add(self.tally.places.workload(workload) + tally::ITERATIONS_SCHEDULED, 1);
     }
 
     /// `count` arrivals of a workload became due that nobody owned.
     #[inline]
     pub fn iteration_unassigned(&mut self, workload: u32, count: u64) {
-        self.open.workloads[workload as usize].iterations.unassigned += count;
+        self.tally.add(self.tally.places.workload(workload) + tally::ITERATIONS_UNASSIGNED, count);
     }
 
     /// An arrival of a workload will never be begun.
     #[inline]
     pub fn iteration_dropped(&mut self, workload: u32, reason: DropReason) {
-        self.open.workloads[workload as usize].iterations.dropped[reason.index()] += 1;
+        self.tally.add(self.tally.places.workload(workload) + tally::ITERATIONS_DROPPED + reason.index(), 1);
     }
 
     /// An iteration was begun.
     #[inline]
     pub fn iteration_begun(&mut self, workload: u32) {
-        self.open.workloads[workload as usize].iterations.begun += 1;
+        self.tally.add(self.tally.places.workload(workload) + tally::BEGUN, 1);
     }
 
     /// An iteration ended this long after the intended time of its arrival; the duration of one that was cut off
     /// says nothing and is not kept.
     #[inline]
     pub fn iteration_ended(&mut self, workload: u32, end: IterationEnd, duration_ns: u64) {
+        let at = self.tally.places.workload(workload);
         let workload = &mut self.open.workloads[workload as usize];
         match end {
             IterationEnd::Completed => {
-                workload.iterations.completed += 1;
+                self.tally.add(at + tally::COMPLETED, 1);
                 workload.completed.record(duration_ns);
             }
             IterationEnd::Failed(reason) => {
-                workload.iterations.failed[reason.index()] += 1;
+                self.tally.add(at + tally::FAILED + reason.index(), 1);
                 workload.failed.record(duration_ns);
             }
-            IterationEnd::CutOff => workload.iterations.cut_off += 1,
+            IterationEnd::CutOff => self.tally.add(at + tally::ITERATIONS_CUT_OFF, 1),
         }
     }
 
@@ -232,22 +259,18 @@ impl Recorder {
     /// failed is counted, and its duration, which is that of a part, is not kept.
     #[inline]
     pub fn group_ended(&mut self, group: u32, ok: bool, total_ns: u64, think_ns: u64) {
+        self.tally.add(self.tally.places.group(group) + usize::from(!ok), 1);
         let group = &mut self.open.groups[group as usize];
         if ok {
-            group.ok += 1;
             group.duration.record(total_ns);
             group.busy.record(total_ns.saturating_sub(think_ns));
-        } else {
-            group.failed += 1;
         }
     }
 
     /// A response was checked.
     #[inline]
     pub fn check(&mut self, check: u32, passed: bool) {
-        let check = &mut self.open.checks[check as usize];
-        check.passed += u64::from(passed);
-        check.failed += u64::from(!passed);
+        self.tally.add(self.tally.places.check(check) + usize::from(!passed), 1);
     }
 
     /// Closes the open snapshot over `from_ns..until_ns` and goes on in `spare`, which must be empty and made for
@@ -267,6 +290,7 @@ impl Recorder {
         let mut sealed = std::mem::replace(&mut self.open, spare);
         sealed.from_ns = from_ns;
         sealed.until_ns = until_ns;
+        self.tally.seal(&mut sealed);
         sealed
     }
 }
@@ -364,7 +388,7 @@ mod tests {
         recorder.set_warmup(true);
         recorder.scheduled(1);
         let mut sealed = recorder.seal(Box::new(Snapshot::new(Shape::requests(1))), 0, 10);
-        assert!(recorder.open().is_empty());
+        assert!(recorder.is_empty());
         assert!(sealed.warmup);
         recorder.set_warmup(false);
         sealed.clear();

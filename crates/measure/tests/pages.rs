@@ -53,7 +53,7 @@ fn new_values_find_their_memory_taken() {
     let mut totals = Totals::populated(Shape::requests(1), 0, 1, LONGEST_NS);
     recorder.populate(LONGEST_NS);
     spare.populate(LONGEST_NS);
-    assert!(recorder.open().is_empty() && spare.is_empty() && totals.lag.is_empty());
+    assert!(recorder.is_empty() && spare.is_empty() && totals.lag.is_empty());
     let grown = record(&mut recorder, spare, &mut totals);
     assert!(grown < 100, "{grown} KiB became resident, {untouched} without populating");
 }

@@ -39,9 +39,10 @@ pub struct Node {
     /// By when it had been lost, in seconds from the plan's zero; absent where it came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_at_s: Option<f64>,
-    /// Some of its counts were saved from a life that was killed; the latencies of its last second are missing.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub recovered: bool,
+    /// Recovered after a kill: so many of its requests were counted by a life that was killed before it could tell of them.
+    /// Their latencies are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<u64>,
 }
 
 /// One zone.
@@ -109,7 +110,9 @@ pub(crate) fn merged_nodes(summaries: &[Summary]) -> Result<BTreeMap<String, Nod
             whole.lives = whole.lives.saturating_add(node.lives);
             whole.cells = whole.cells.max(node.cells);
             whole.cpu_s += node.cpu_s;
-            whole.recovered |= node.recovered;
+            if let Some(more) = node.recovered {
+                whole.recovered = Some(whole.recovered.unwrap_or(0).saturating_add(more));
+            }
             whole.lost_at_s = whole.lost_at_s.or(node.lost_at_s);
             // The worst start is worth knowing.
             let late = |node: &Node| node.start_skew_ns.map(i64::unsigned_abs);

@@ -230,7 +230,7 @@ fn nodes_and_zones_of_a_fleet_are_summed_by_name() {
             start_skew_ns: Some(skew),
             start_uncertainty_ns: Some(30),
             lost_at_s: None,
-            recovered: false,
+            recovered: None,
         };
         summary.nodes.insert("a".to_owned(), node.clone());
         summary.nodes.insert(id.to_owned(), node);

@@ -82,10 +82,10 @@ fn of_a_fleet() -> Summary {
         start_skew_ns: Some(start_skew_ns),
         start_uncertainty_ns: Some(310_000),
         lost_at_s: None,
-        recovered: false,
+        recovered: None,
     };
     let lost =
-        report::Node { lost_at_s: Some(3.25), lives: 2, recovered: true, ..node("us", 18_480, -42_000) };
+        report::Node { lost_at_s: Some(3.25), lives: 2, recovered: Some(812), ..node("us", 18_480, -42_000) };
     let zone = |cells, nodes| report::Zone { nodes, cells, totals: lost.totals.clone() };
     summary.zones = [("eu".to_owned(), zone(36_960, 2)), ("us".to_owned(), zone(18_480, 1))].into();
     summary.nodes = [

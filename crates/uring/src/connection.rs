@@ -145,6 +145,8 @@ pub(crate) struct Connection {
     pub(crate) pending: u8,
     /// The submission batch that carries the last silent send.
     pub(crate) silent_batch: u32,
+    /// The submission batch that carries the last send which is heard of.
+    pub(crate) send_batch: u32,
     /// What the last silent send was sending.
     pub(crate) silent_prepared: u32,
     /// What the sending operation is sending, and how much of it is gone already.
@@ -177,6 +179,7 @@ impl Connection {
             is_deferred: false,
             pending: 0,
             silent_batch: 0,
+            send_batch: 0,
             silent_prepared: 0,
             source: Source::Owned,
             sent: 0,
@@ -194,6 +197,15 @@ impl Connection {
     #[inline]
     pub(crate) fn raw_descriptor(&self) -> RawFd {
         self.descriptor.as_ref().expect("a place in use owns a descriptor").as_raw_fd()
+    }
+
+    /// Whatever is sent from now on fails.
+    #[cold]
+    pub(crate) fn end_sending(&self) {
+        if let Some(descriptor) = &self.descriptor {
+            // One that the peer has closed, or that was never connected, sends nothing anyway.
+            let _ = rustix::net::shutdown(descriptor, rustix::net::Shutdown::Write);
+        }
     }
 
     /// The operation that is with the kernel for the receiving half.

@@ -67,6 +67,17 @@ pub struct Driver {
     is_timer_queued: bool,
     /// The ring failed at a place that cannot say so; [`Driver::wait`] will.
     broken: Option<i32>,
+    /// Asked before something is submitted ahead of a wait.
+    guard: Guard,
+}
+
+/// Says whether what was handed over may leave; without one it may.
+struct Guard(Option<Box<dyn Fn() -> bool + Send>>);
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Guard").field(&self.0.is_some()).finish()
+    }
 }
 
 impl Driver {
@@ -142,6 +153,7 @@ impl Driver {
             timer: Timer::new(!is_clock_shifted()),
             is_timer_queued: false,
             broken: None,
+            guard: Guard(None),
         })
     }
 
@@ -421,9 +433,36 @@ impl Driver {
         }
     }
 
+    /// From now on `may_leave` is asked before queued sends are submitted ahead of the next [`Driver::wait`], for want of
+    /// room; where it says no, they are withheld.
+    pub fn guard(&mut self, may_leave: Box<dyn Fn() -> bool + Send>) {
+        self.guard = Guard(Some(may_leave));
+    }
+
+    /// No send that begins a message and was handed over since the last submission leaves any more. Their connections can
+    /// only be closed: what a submission has queued cannot be taken back, but it meets a socket that sends nothing.
+    #[cold]
+    pub fn withhold(&mut self) {
+        let batch = self.batch;
+        for index in 0..self.table.capacity() {
+            let place = self.table.at(index);
+            let is_first = place.sending == Sending::Busy && place.sent == 0 && place.send_batch == batch;
+            if place.silent_batch == batch || is_first {
+                place.end_sending();
+            }
+        }
+    }
+
+    fn withhold_if_it_must(&mut self) {
+        if self.guard.0.as_ref().is_some_and(|may_leave| !may_leave()) {
+            self.withhold();
+        }
+    }
+
     /// Submits what is queued, so that there is room again.
     #[cold]
     pub(crate) fn flush(&mut self) {
+        self.withhold_if_it_must();
         let mut deadline = None;
         while self.ring.is_full() {
             if let Err(error) = self.ring.enter_now() {
@@ -495,6 +534,7 @@ impl Driver {
     /// Waits until a place that is being closed is free.
     #[cold]
     fn await_room(&mut self) {
+        self.withhold_if_it_must();
         for position in self.inbox_next..self.inbox.len() {
             self.note(position);
         }

@@ -103,7 +103,9 @@ impl Driver {
     /// Queues the send of what is left of the connection's source.
     pub(crate) fn submit_send(&mut self, index: u32) {
         let token = self.table.token(index, Operation::Send);
+        let batch = self.batch;
         let place = self.table.at(index);
+        place.send_batch = batch;
         let bytes = match place.source {
             Source::Prepared(prepared) => self.prepared[prepared as usize].piece(place.sent),
             Source::Owned => {

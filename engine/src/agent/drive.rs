@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tonic::transport::Endpoint;
 use verdict::ExitCode;
 use wire::grpc::NodeMessage;
-use wire::{FromNode, Measured, Refusal, RunKey, Spec};
+use wire::{Delta, FromNode, Measured, Refusal, RunKey, Spec};
 
 use super::event::{Action, Event, Happened, Now};
 use super::link::{self, Client, Coordinator, Heard, Numbered};
@@ -28,6 +28,7 @@ use super::spool::Spool;
 use super::state::State;
 use super::{CarryOut, Host, files};
 use crate::args::Run as RunArguments;
+use crate::live::{Counted, Kept, Site, Told};
 use crate::part::{self, Circumstances, Order, Part, Standing};
 use crate::progress::tell;
 use crate::shard::lease::Lease;
@@ -49,6 +50,11 @@ pub(super) struct Setting {
     pub(super) carry_out: CarryOut,
     /// The process ends with 3 unless it was taken in by then; never if none.
     pub(super) connect_within: Option<Duration>,
+    /// Which life this is, and in which boot of the machine.
+    pub(super) incarnation: u64,
+    pub(super) boot_id: String,
+    /// What was found at the start, for the log.
+    pub(super) found: Vec<String>,
 }
 
 /// A run on a thread of its own.
@@ -59,7 +65,19 @@ struct Running {
     fetching: Option<JoinHandle<()>>,
     /// The other side, until the thread takes it.
     door: Option<part::Door>,
+    /// Where it is noted which deltas were kept, and what the second counts that becomes the next.
+    told: Option<Box<Told>>,
+    counted: Option<Counted>,
     is_over: bool,
+}
+
+impl Running {
+    /// Nothing more of it is to be recovered.
+    fn forget_live(&mut self) {
+        if let Some(told) = self.told.take() {
+            told.remove();
+        }
+    }
 }
 
 /// What was fetched.
@@ -91,6 +109,8 @@ struct Driver {
     was_taken_in: bool,
     running: Option<Running>,
     events: VecDeque<Event>,
+    incarnation: u64,
+    boot_id: String,
     cpu: (Timestamp, u64),
     cpu_milli: u32,
     exit: Option<ExitCode>,
@@ -132,6 +152,7 @@ impl Driver {
         fetched: mpsc::UnboundedSender<Fetched>,
     ) -> Self {
         let Setting { agent, state, spool, coordinator, endpoint, host, carry_out, .. } = setting;
+        let Setting { incarnation, boot_id, found, .. } = setting;
         Self {
             agent,
             state: Arc::new(state),
@@ -152,7 +173,9 @@ impl Driver {
             said_why: String::new(),
             was_taken_in: false,
             running: None,
-            events: VecDeque::new(),
+            events: found.into_iter().map(Event::Note).collect(),
+            incarnation,
+            boot_id,
             cpu: (OsClock.now(), process_cpu_ns()),
             cpu_milli: 0,
             exit: None,
@@ -281,12 +304,7 @@ impl Driver {
                 let _ = self.lease.renew(boot_nanos(), until_ns);
             }
             Action::BeginLease { until_ns } => self.lease.begin_anew(until_ns),
-            Action::Keep(delta) => {
-                if let Err(error) = self.spool.keep(*delta) {
-                    let text = format!("a second is kept in memory alone: {error}");
-                    self.events.push_back(Event::Note(text));
-                }
-            }
+            Action::Keep(delta) => self.keep(*delta),
             Action::Forget { run, incarnation, through } => self.spool.forget(run, incarnation, through),
             Action::Discard { run } => self.spool.discard(run),
             Action::Note(text) => tell(&format!("{text}\n")),
@@ -296,6 +314,20 @@ impl Driver {
                 }
                 self.exit = Some(code);
             }
+        }
+    }
+
+    fn keep(&mut self, delta: Delta) {
+        let kept = Kept { sequence: delta.sequence, epoch: delta.epoch, until_ns: delta.until_ns };
+        let counted = self.running.as_mut().and_then(|running| running.counted.take());
+        if let Err(error) = self.spool.keep(delta) {
+            let text = format!("a second is kept in memory alone: {error}");
+            self.events.push_back(Event::Note(text));
+        } else if let (Some(running), Some(counted)) = (&mut self.running, counted)
+            && let Some(told) = &mut running.told
+        {
+            // Only now: what the next life does not find as a delta, it finds counted.
+            told.kept(kept, &counted);
         }
     }
 
@@ -326,20 +358,25 @@ impl Driver {
 
     /// Fetches what a plan names; the part begins when everything is there.
     fn fetch(&mut self, run: RunKey, spec: Box<Spec>) {
-        let live = self.state.live();
-        let circumstances = Circumstances {
-            run_id: format!("{run:032x}"),
-            lease: Arc::clone(&self.lease),
-            live: Some(live.join(format!("{run:032x}"))),
-        };
+        let site =
+            Site { folder: self.state.live(), run, life: self.incarnation, boot_id: self.boot_id.clone() };
+        let circumstances =
+            Circumstances { run_id: format!("{run:032x}"), lease: Arc::clone(&self.lease), live: Some(site) };
         let (part, door) = part::pair(circumstances);
         let (state, client, done) = (Arc::clone(&self.state), self.client.clone(), self.fetched.clone());
         let fetching = tokio::spawn(async move {
             let carried = files::gather(&spec, state, client).await;
             let _ = done.send(Fetched { run, spec, carried });
         });
-        self.running =
-            Some(Running { run, part, fetching: Some(fetching), door: Some(door), is_over: false });
+        self.running = Some(Running {
+            run,
+            part,
+            fetching: Some(fetching),
+            door: Some(door),
+            told: None,
+            counted: None,
+            is_over: false,
+        });
     }
 
     /// Begins a part on a thread of its own.
@@ -376,9 +413,14 @@ impl Driver {
         let Some(running) = &mut self.running else { return };
         let run = running.run;
         let happened = match event {
+            Some(part::Event::Counting(told)) => {
+                running.told = Some(told);
+                return;
+            }
             Some(part::Event::Prepared(description)) => Happened::Prepared(Ok(description)),
             Some(part::Event::Refused(refusal)) => {
                 running.is_over = true;
+                running.forget_live();
                 Happened::Prepared(Err(refusal))
             }
             Some(part::Event::Armed { epoch }) => Happened::Armed { epoch },
@@ -391,6 +433,7 @@ impl Driver {
             Some(part::Event::Second(second)) => {
                 let (gauges, until_ns, index) = (second.gauges, second.until_ns, second.index);
                 let measured = Measured::pack(&second.totals);
+                running.counted = running.told.is_some().then(|| Counted::of(&second.totals));
                 running.part.recycle(*second);
                 Happened::Second { second: index, until_ns, measured, gauges }
             }
@@ -398,6 +441,8 @@ impl Driver {
             Some(part::Event::Note(text)) => return self.events.push_back(Event::Note(text)),
             Some(part::Event::Finished(ended)) => {
                 running.is_over = true;
+                // Every second came before it, and was kept.
+                running.forget_live();
                 let (counters, first_sent_ns) = (Box::new(ended.counters), ended.first_sent_ns);
                 Happened::Finished { counters, first_sent_ns, summary: ended.summary }
             }

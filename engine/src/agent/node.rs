@@ -22,6 +22,7 @@ use super::state::{State, StateError};
 use crate::args::Run as RunArguments;
 use crate::cores::divide;
 use crate::host;
+use crate::live::found;
 use crate::part::Door;
 use crate::progress::tell;
 
@@ -105,12 +106,15 @@ fn prepare(config: Config, carry_out: CarryOut) -> Result<Setting, String> {
     let broken = |error: std::io::Error| format!("cannot use {}: {error}", state.folder().display());
     let incarnation = state.next_incarnation().map_err(broken)?;
     fs::create_dir_all(state.live()).map_err(broken)?;
-    let (spool, left) = Spool::open(&state.deltas()).map_err(broken)?;
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let boot_id = boot_id.trim().to_owned();
+    let mut spool = Spool::open(&state.deltas()).map_err(broken)?;
+    let found = found::recover(&state.live(), &boot_id, &mut spool).map_err(broken)?;
+    let left = spool.left();
     let identity = Identity {
         node: name.clone(),
         incarnation,
-        boot_id: boot_id.trim().to_owned(),
+        boot_id: boot_id.clone(),
         host: host_name,
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -134,6 +138,9 @@ fn prepare(config: Config, carry_out: CarryOut) -> Result<Setting, String> {
         host: config.host,
         carry_out,
         connect_within: config.connect_within,
+        incarnation,
+        boot_id,
+        found,
     })
 }
 

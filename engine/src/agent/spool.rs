@@ -16,6 +16,7 @@ use prost::Message as _;
 use wire::{Delta, RunKey, grpc};
 
 use super::event::LeftBehind;
+use crate::live::found::Deltas;
 
 /// The length and the check before a record.
 const HEAD_BYTES: usize = 8;
@@ -47,8 +48,8 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// Opens the folder, and says what earlier lives left in it.
-    pub(super) fn open(folder: &Path) -> io::Result<(Self, Vec<LeftBehind>)> {
+    /// Opens the folder, with what earlier lives left in it.
+    pub(super) fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let mut spool = Self { folder: folder.to_owned(), rolls: BTreeMap::new() };
         for entry in fs::read_dir(folder)? {
@@ -63,13 +64,18 @@ impl Spool {
                 spool.rolls.insert(key, roll);
             }
         }
-        let left = spool.rolls.iter().filter_map(|(&(run, incarnation), roll)| {
+        Ok(spool)
+    }
+
+    /// What is here of each run and life.
+    pub(super) fn left(&mut self) -> Vec<LeftBehind> {
+        let left = self.rolls.iter_mut().filter_map(|(&(run, incarnation), roll)| {
+            roll.drop_before_a_gap();
             let (first, _) = roll.places.first_key_value()?;
             let (last, _) = roll.places.last_key_value()?;
             Some(LeftBehind { run, incarnation, first: *first, end: last + 1 })
         });
-        let left = left.collect();
-        Ok((spool, left))
+        left.collect()
     }
 
     /// Keeps a delta; an error says why it is kept in memory alone.
@@ -106,6 +112,17 @@ impl Spool {
     }
 }
 
+impl Deltas for Spool {
+    fn since(&self, run: u128, life: u64, sequence: u64) -> io::Result<Vec<Delta>> {
+        let Some(roll) = self.rolls.get(&(run, life)) else { return Ok(Vec::new()) };
+        roll.places.range(sequence..).map(|(number, _)| roll.find(*number)).collect()
+    }
+
+    fn keep(&mut self, delta: Delta) -> io::Result<()> {
+        Self::keep(self, delta)
+    }
+}
+
 impl Roll {
     const fn new(path: PathBuf) -> Self {
         Self { path, file: None, end: 0, places: BTreeMap::new() }
@@ -124,15 +141,18 @@ impl Roll {
             roll.places.insert(delta.sequence, place);
             offset += length;
         }
-        // Numbers have no gaps: what lies before a gap is of no use to whoever counts.
-        let followed = |number: &u64| roll.places.contains_key(&(number + 1));
-        let last = roll.places.keys().next_back().copied().unwrap_or(0);
-        if let Some(gap) = roll.places.keys().copied().rfind(|number| *number != last && !followed(number)) {
-            roll.places = roll.places.split_off(&(gap + 1));
-        }
         roll.end = offset as u64;
         roll.file = Some(file);
         Ok(roll)
+    }
+
+    /// Numbers have no gaps: what lies before a gap is of no use to whoever counts.
+    fn drop_before_a_gap(&mut self) {
+        let followed = |number: &u64| self.places.contains_key(&(number + 1));
+        let last = self.places.keys().next_back().copied().unwrap_or(0);
+        if let Some(gap) = self.places.keys().copied().rfind(|number| *number != last && !followed(number)) {
+            self.places = self.places.split_off(&(gap + 1));
+        }
     }
 
     fn keep(&mut self, delta: Delta) -> io::Result<()> {
@@ -240,10 +260,16 @@ mod tests {
         }
     }
 
+    fn open(folder: &Path) -> (Spool, Vec<LeftBehind>) {
+        let mut spool = Spool::open(folder).expect("a folder");
+        let left = spool.left();
+        (spool, left)
+    }
+
     #[test]
     fn another_life_finds_what_was_not_forgotten() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (mut spool, left) = Spool::open(folder.path()).expect("an empty folder");
+        let (mut spool, left) = open(folder.path());
         assert!(left.is_empty());
         for sequence in 0..4 {
             spool.keep(delta(7, 1, sequence)).expect("kept");
@@ -255,12 +281,12 @@ mod tests {
         spool.forget(8, 1, 0);
         drop(spool);
         // What was forgotten comes again: its number says that it was counted.
-        let (mut spool, left) = Spool::open(folder.path()).expect("a folder of another life");
+        let (mut spool, left) = open(folder.path());
         assert_eq!(left, [LeftBehind { run: 7, incarnation: 1, first: 0, end: 4 }]);
         spool.keep(delta(7, 2, 0)).expect("kept");
         assert_eq!(spool.find(7, 1, 3).expect("it is there"), delta(7, 1, 3));
         spool.discard(7);
-        assert!(Spool::open(folder.path()).expect("a folder").1.is_empty());
+        assert!(open(folder.path()).1.is_empty());
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
     }
 
@@ -268,7 +294,7 @@ mod tests {
     fn a_torn_or_damaged_record_ends_the_file_and_nothing_before_it_is_lost() {
         for (harm, whole) in [(Harm::Cut(1), 2), (Harm::Cut(0), 3), (Harm::Flip, 2), (Harm::Garbage, 3)] {
             let folder = tempfile::tempdir().expect("a folder");
-            let (mut spool, _) = Spool::open(folder.path()).expect("an empty folder");
+            let (mut spool, _) = open(folder.path());
             (0..3).for_each(|sequence| spool.keep(delta(7, 1, sequence)).expect("kept"));
             let path = spool.rolls[&(7, 1)].path.clone();
             let mut bytes = fs::read(&path).expect("the file");
@@ -278,13 +304,13 @@ mod tests {
                 Harm::Garbage => bytes.extend([0xff; 40]),
             }
             fs::write(&path, bytes).expect("written");
-            let (mut spool, left) = Spool::open(folder.path()).expect("a folder of another life");
+            let (mut spool, left) = open(folder.path());
             assert_eq!((left[0].first, left[0].end), (0, whole), "{harm:?}");
             // What follows overwrites the torn end.
             spool.keep(delta(7, 1, whole)).expect("kept");
             assert_eq!(spool.find(7, 1, whole).expect("it is there"), delta(7, 1, whole));
             drop(spool);
-            assert_eq!(Spool::open(folder.path()).expect("a folder").1[0].end, whole + 1);
+            assert_eq!(open(folder.path()).1[0].end, whole + 1);
         }
     }
 
@@ -298,7 +324,7 @@ mod tests {
     #[test]
     fn what_the_disk_does_not_take_is_kept_in_memory() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (mut spool, _) = Spool::open(&folder.path().join("spool")).expect("an empty folder");
+        let (mut spool, _) = open(&folder.path().join("spool"));
         fs::remove_dir(folder.path().join("spool")).expect("removed");
         assert!(spool.keep(delta(7, 1, 0)).is_err());
         assert_eq!(spool.find(7, 1, 0).expect("it is there"), delta(7, 1, 0));

@@ -36,7 +36,7 @@ use self::connection::{Connection, Outgoing, State, transmit, transmit_message};
 use self::place_queue::PlaceQueue;
 use self::sleeper::Sleeper;
 use super::buffers::Buffers;
-use super::{Completion, ConnId, Errno, Io, Lent, Limits, Message, PreparedId, Route, Wait};
+use super::{Completion, ConnId, Errno, Guard, Io, Lent, Limits, Message, PreparedId, Route, Wait};
 
 /// Events taken from the kernel at once, and connections resumed at once.
 const BATCH: usize = 128;
@@ -321,6 +321,8 @@ impl EpollIo {
 }
 
 impl Io for EpollIo {
+    const SENDS_AT_ONCE: bool = true;
+
     fn now(&mut self) -> Timestamp {
         OsClock.now()
     }
@@ -414,6 +416,12 @@ impl Io for EpollIo {
             self.vacate(conn.index);
         }
     }
+
+    /// Every request has left, or the first part of it.
+    fn withhold(&mut self) {}
+
+    /// Nothing leaves but in the call that sends it.
+    fn guard(&mut self, _may_leave: Guard) {}
 
     fn wait(&mut self, wait: Wait) -> io::Result<()> {
         if !self.completions.is_empty() {

@@ -129,6 +129,9 @@ impl Completion {
     }
 }
 
+/// Says whether requests may leave now.
+pub type Guard = Box<dyn Fn() -> bool + Send>;
+
 /// How long [`Io::wait`] may block.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Wait {
@@ -151,6 +154,10 @@ pub struct Limits {
 
 /// A completion-shaped network driver. See the module's documentation for what every driver guarantees.
 pub trait Io {
+    /// Whether what is sent leaves with the call; else it leaves with the next [`Io::wait`], or before when many things are
+    /// queued.
+    const SENDS_AT_ONCE: bool;
+
     /// The present instant of the driver's clock.
     fn now(&mut self) -> Timestamp;
 
@@ -189,6 +196,14 @@ pub trait Io {
 
     /// Closes the connection and forgets what is queued on it.
     fn close(&mut self, conn: ConnId);
+
+    /// No request that was handed over since the last [`Io::wait`] leaves any more, unless it has left already. Its
+    /// connection is of no further use: it fails, or is closed.
+    fn withhold(&mut self);
+
+    /// From now on `may_leave` is asked when something leaves before the next [`Io::wait`]; where it says no, the driver
+    /// withholds by itself.
+    fn guard(&mut self, may_leave: Guard);
 
     /// Submits what is queued, then collects completions, blocking as `wait` allows. Returns early when
     /// completions are already there. The only place where a driver blocks.

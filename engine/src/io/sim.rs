@@ -41,7 +41,7 @@ pub use self::server::{DelayLaw, HttpServer, Quirk, Stall};
 pub use self::truth::{ConnectionSeen, RequestSeen, Truth};
 use self::world::{LinkKey, World};
 use super::buffers::Buffers;
-use super::{Completion, ConnId, Errno, Io, Lent, Limits, Message, PreparedId, Route, Wait};
+use super::{Completion, ConnId, Errno, Guard, Io, Lent, Limits, Message, PreparedId, Route, Wait};
 
 /// Completions that one connection gets from one wait at most.
 const COMPLETIONS_PER_WAIT: usize = 4;
@@ -287,6 +287,8 @@ fn take_bytes(link: &mut Link, most: usize, mut see: impl FnMut(&[u8])) -> u64 {
 }
 
 impl Io for SimIo {
+    const SENDS_AT_ONCE: bool = true;
+
     fn now(&mut self) -> Timestamp {
         self.world.now
     }
@@ -334,6 +336,10 @@ impl Io for SimIo {
     fn send_owned(&mut self, conn: ConnId, bytes: Vec<u8>) {
         self.send_segment(conn, Segment::whole(Arc::from(&bytes[..])), Some(bytes));
     }
+
+    fn withhold(&mut self) {}
+
+    fn guard(&mut self, _may_leave: Guard) {}
 
     fn discard(&mut self, conn: ConnId, count: u64) {
         let tenant = self.tenant(conn).unwrap_or_else(|| panic!("{conn:?} discards after its end"));

@@ -8,7 +8,7 @@ use std::io;
 use clock::Timestamp;
 use uring::{Driver, Refusal};
 
-use super::{Completion, ConnId, Errno, Io, Lent, Limits, Message, PreparedId, Route, Wait};
+use super::{Completion, ConnId, Errno, Guard, Io, Lent, Limits, Message, PreparedId, Route, Wait};
 
 /// The network driver of one shard on `io_uring`. It belongs to the thread that made it.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ impl From<Uring> for Driver {
 }
 
 impl Io for Uring {
+    const SENDS_AT_ONCE: bool = false;
+
     #[inline]
     fn now(&mut self) -> Timestamp {
         uring::now()
@@ -84,6 +86,14 @@ impl Io for Uring {
 
     fn close(&mut self, conn: ConnId) {
         self.driver.close(ring_name(conn));
+    }
+
+    fn withhold(&mut self) {
+        self.driver.withhold();
+    }
+
+    fn guard(&mut self, may_leave: Guard) {
+        self.driver.guard(may_leave);
     }
 
     #[inline]

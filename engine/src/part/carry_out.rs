@@ -22,9 +22,12 @@ use crate::drive::Driven;
 use crate::host;
 use crate::io::Route;
 use crate::launch::launch;
+use crate::live::Live;
 use crate::prepare::{Prepared, prepare, shard_count};
 use crate::run::Run;
+use crate::shard::Settings;
 use crate::shard::hand_over::Tenure;
+use crate::shard::workload::Workload;
 use crate::standalone::{RunError, Stage, keep_off_the_shards, micro_tps, prepare_from, set_up};
 use crate::timeline::Timeline;
 
@@ -61,7 +64,8 @@ fn carry_out(arguments: RunArguments, mut door: Door) -> Result<Ended, RunError>
     };
     keep_off_the_shards(&stage);
     around.set_up(&mut prepared, &mut stage.notes)?;
-    let Prepared { shards, whole, rated, names, connections, expected } = prepared;
+    let Prepared { mut shards, whole, rated, names, connections, expected } = prepared;
+    seat(&mut shards, &names, &door, &mut stage.notes);
     let launched = launch(stage.decision.driver, &stage.division.engine, shards);
     let workers = launched.inspect_err(|_| drop(around.tear_down()))?;
     let ends_by_limit = stage.plan.count.is_some() && matches!(stage.plan.load, Load::Open { .. });
@@ -100,6 +104,20 @@ fn carry_out(arguments: RunArguments, mut door: Door) -> Result<Ended, RunError>
         builtin.stop();
     }
     Ok(ended)
+}
+
+/// Has the shards count where it outlives this process. A run without that is a run all the same.
+fn seat(shards: &mut [(Settings, Vec<Workload>)], names: &Names, door: &Door, notes: &mut Vec<String>) {
+    let Some(site) = &door.circumstances.live else { return };
+    match Live::create(site, names.shape(), shards.len()) {
+        Ok(live) => {
+            for (place, (settings, _)) in shards.iter_mut().enumerate() {
+                settings.live = Some(live.seat(place));
+            }
+            let _ = door.events.send(Event::Counting(Box::new(live.told())));
+        }
+        Err(error) => notes.push(format!("counts do not outlive this process: {error}")),
+    }
 }
 
 /// Tells the agent what will be run, before anything is measured.

@@ -108,6 +108,7 @@ pub fn prepare_file(
             duration_ns: plan.run_ns(),
             ends_by_count: false,
             tenure: tenure.cloned(),
+            live: None,
             catch_up: catch_up(plan),
             pacing: super::pacing(plan),
             cpu_clock: thread_cpu_ns,

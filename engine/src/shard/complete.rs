@@ -187,7 +187,7 @@ impl<I: Io> Shard<I> {
     }
 
     /// Keeps a capture's memory for the next response.
-    fn keep_capture(&mut self, capture: Option<Capture>) {
+    pub(super) fn keep_capture(&mut self, capture: Option<Capture>) {
         if let Some(mut capture) = capture {
             capture.clear();
             self.iterations.captures.push(capture);

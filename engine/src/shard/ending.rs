@@ -231,6 +231,7 @@ impl<I: Io> Shard<I> {
 
     /// Closes what is open and hands over the last snapshots.
     fn finish(&mut self) {
+        self.begun.clear();
         for index in 0..self.connections.len() {
             let connection = &self.connections[index];
             let id = connection.id;

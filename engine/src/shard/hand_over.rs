@@ -9,21 +9,30 @@
 //! one share for the whole run, no lease, and pays nothing for either.
 //! What it is not: a decision who owns what, which is made for all shards at once and elsewhere.
 //!
+//! The lease is looked at twice: at the begin of a turn, and when what the turn has begun is about to leave, by a reading of
+//! the clock as fresh as can be: a process that was stopped in the middle of a turn and woken later finds its lease over then.
+//! Where sends leave one by one, it is looked at before each. What is left is the time from that reading to the system call
+//! that follows it, less than a microsecond of instructions: a stop within them is not seen.
+//!
 //! Invariants: an arrival is released under the share that holds at the instant at which it is due, whenever the shard gets
-//! to it; a share that comes too late for that is refused whole; nothing begins in a turn that finds the lease run out.
+//! to it; a share that comes too late for that is refused whole; nothing begins in a turn that finds the lease run out, and
+//! nothing that was begun leaves when the lease was over before.
 
 use std::sync::Arc;
 
-use clock::Timestamp;
+use clock::{Clock as _, OsClock, Timestamp};
 use measure::DropReason;
 use schedule::{Arrivals, Cells};
 
+use super::exchange::ExchangeId;
 use super::lease::Lease;
 use super::link::Report;
 use super::users::Newcomers;
+use super::waiting::Waiting;
 use super::workload::Retired;
 use super::{Phase, Shard};
-use crate::io::Io;
+use crate::conn::State;
+use crate::io::{ConnId, Guard, Io};
 
 /// What a shard of a fleet sends under.
 #[derive(Clone, Debug)]
@@ -32,6 +41,14 @@ pub struct Tenure {
     pub lease: Arc<Lease>,
     /// The clock of the lease, in nanoseconds, at an instant that has just been the present: `CLOCK_BOOTTIME`.
     pub clock: fn(Timestamp) -> u64,
+}
+
+impl Tenure {
+    /// Says whether the lease lasts, by the clock of this machine.
+    pub(super) fn guard(&self) -> Guard {
+        let (lease, clock) = (Arc::clone(&self.lease), self.clock);
+        Box::new(move || clock(OsClock.now()) < lease.until_ns())
+    }
 }
 
 /// What a shard owns from an instant on.
@@ -88,8 +105,66 @@ impl<I: Io> Shard<I> {
         self.link.report(Report::Handed { in_time, hand });
     }
 
+    /// Whether the lease has run out by now, read anew.
+    #[inline(never)]
+    pub(super) fn is_lapsed(&self) -> bool {
+        let Some(Tenure { lease, clock }) = &self.settings.tenure else { return false };
+        let until_ns = lease.until_ns();
+        until_ns != u64::MAX && clock(self.present) >= until_ns
+    }
+
+    /// An exchange leaves with the next wait.
+    #[inline(never)]
+    pub(super) fn note_begun(&mut self, conn: ConnId, exchange: ExchangeId) {
+        self.begun.push((conn, exchange));
+    }
+
+    /// What was about to be sent on a connection is not: the lease has run out since the turn began. The next turn gives
+    /// everything up.
+    #[cold]
+    pub(super) fn begin_nothing(&mut self, conn: ConnId, waiting: Waiting) {
+        let connection = &mut self.connections[conn.index as usize];
+        connection.state = State::Idle;
+        self.targets[connection.target].pool.put_idle(conn);
+        self.drop_request(waiting.cause, waiting.warmup, DropReason::Late);
+    }
+
+    /// Whether what this turn has begun stays, because the lease has run out meanwhile. It is dropped as late then: nobody
+    /// looked between the end of the lease and now, which is our own fault.
+    pub(super) fn is_withheld(&mut self) -> bool {
+        let is_lapsed = self.is_lapsed();
+        if is_lapsed {
+            self.withhold();
+        }
+        self.begun.clear();
+        is_lapsed
+    }
+
+    #[cold]
+    fn withhold(&mut self) {
+        self.io.withhold();
+        for place in 0..self.begun.len() {
+            let (conn, id) = self.begun[place];
+            let connection = &mut self.connections[conn.index as usize];
+            // It may have failed within the turn, and its place have another tenant.
+            if connection.id != conn || connection.state != (State::Busy { exchange: id }) {
+                continue;
+            }
+            let capture = connection.capture.take();
+            self.keep_capture(capture);
+            let exchange = self.exchanges.finish(id);
+            let name = self.settings.requests[usize::from(exchange.cause.request)].name;
+            self.recorder(exchange.warmup).withheld(name, DropReason::Late);
+            self.close(conn);
+            self.request_ended(exchange.cause, 0);
+        }
+    }
+
     /// Looks whether the lease has run out since the turn `before`, and then gives everything up.
     pub(super) fn look_at_lease(&mut self, before: Timestamp) {
+        if let Some(seat) = &self.settings.live {
+            seat.turns(self.now);
+        }
         let Some(Tenure { lease, clock }) = &self.settings.tenure else { return };
         let until_ns = lease.until_ns();
         if until_ns == u64::MAX {

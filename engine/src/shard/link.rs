@@ -123,6 +123,12 @@ pub fn pair() -> (Link, Control) {
 }
 
 impl Link {
+    /// Whether the control thread has said something. It seldom has, and this is asked once a turn.
+    #[inline]
+    pub(super) fn has_command(&self) -> bool {
+        !self.commands.is_empty()
+    }
+
     pub(super) fn command(&mut self) -> Option<Command> {
         self.commands.pop().ok()
     }

@@ -44,13 +44,15 @@ mod tests;
 use std::io;
 
 use clock::{NANOS_PER_SECOND, Timestamp};
+use mapping::Words;
 use measure::{Gauges, Recorder, Snapshot};
 
 pub use settings::{FailStatus, RequestSettings, Settings, TargetSettings, TlsSettings};
 
 use crate::conn::Connection;
 use crate::io::{ConnId, Io, PreparedId, Wait};
-use exchange::{Cause, ExchangeTable};
+use crate::live;
+use exchange::{Cause, ExchangeId, ExchangeTable};
 use hand_over::Handed;
 use iterations::Iterations;
 use leaving::Leaving;
@@ -81,6 +83,9 @@ const CONNECTION_STEPS: u32 = STEPS_PER_READING;
 
 /// What a request over TLS counts as.
 const ENCRYPTION_STEPS: u32 = 4;
+
+/// Room for the exchanges that a turn begins: those that were answered, released and resumed in it.
+const BEGUN_IN_A_TURN: usize = 256;
 
 /// Connects begun in one turn before completions and arrivals get their chance again.
 const OPENS_PER_TURN: u32 = 4;
@@ -132,7 +137,7 @@ pub struct Shard<I: Io> {
     answered: Vec<ConnId>,
     leaving: Leaving,
     /// What counts, and what belongs to the warm-up.
-    recorders: [Recorder; 2],
+    recorders: [Recorder<Words>; 2],
     /// Snapshots kept back for the final seals.
     reserve: Vec<Box<Snapshot>>,
     phase: Phase,
@@ -148,6 +153,8 @@ pub struct Shard<I: Io> {
     origin: Timestamp,
     /// No arrival is due from here on.
     end: Timestamp,
+    /// When a second of the run, or what lies before the first, ends next.
+    seal_at: Timestamp,
     /// What the open snapshots cover begins here.
     sealed_until: Timestamp,
     /// Bytes of sends that were recorded so far.
@@ -171,6 +178,8 @@ pub struct Shard<I: Io> {
     /// A stop or abort came.
     stopped: bool,
     handed: Handed,
+    /// In a fleet: what was begun in this turn and leaves with the next wait.
+    begun: Vec<(ConnId, ExchangeId)>,
     /// When the first request left, once that was told.
     first_sent: Option<Timestamp>,
 }
@@ -203,15 +212,10 @@ impl<I: Io> Shard<I> {
             .map(|index| Connection::vacant(index, settings.response_limits))
             .collect();
         let longest_ns = timeouts_ns.last().copied().unwrap_or(0);
-        let recorder = |warmup| {
-            let mut recorder = Recorder::new(settings.node, settings.shard, settings.shape);
-            recorder.set_warmup(warmup);
-            if !warmup || settings.warmup_ns > 0 {
-                recorder.populate(longest_ns);
-            }
-            recorder
-        };
         link.make_spares(settings.shape, longest_ns);
+        if let Some(tenure) = &settings.tenure {
+            io.guard(tenure.guard());
+        }
         Self {
             connections,
             targets: settings
@@ -225,7 +229,7 @@ impl<I: Io> Shard<I> {
             own: OwnArrivals::new(&settings),
             answered: Vec::with_capacity(COMPLETIONS_PER_TURN as usize),
             leaving: Leaving::new(),
-            recorders: [recorder(false), recorder(true)],
+            recorders: [recorder(&settings, false, longest_ns), recorder(&settings, true, longest_ns)],
             reserve: (0..2).map(|_| Box::new(Snapshot::new(settings.shape))).collect(),
             phase: if settings.tenure.is_some() { Phase::Held } else { Phase::Warming },
             now,
@@ -234,6 +238,7 @@ impl<I: Io> Shard<I> {
             start: Timestamp::MAX,
             origin: Timestamp::MAX,
             end: Timestamp::MAX,
+            seal_at: Timestamp::MAX,
             sealed_until: Timestamp::MAX,
             bytes_taken: 0,
             cpu_sealed_ns: 0,
@@ -247,6 +252,7 @@ impl<I: Io> Shard<I> {
             unheard_turns: 0,
             stopped: false,
             handed: Handed::default(),
+            begun: Vec::with_capacity(if settings.tenure.is_some() { BEGUN_IN_A_TURN } else { 0 }),
             first_sent: None,
             io,
             settings,
@@ -271,7 +277,10 @@ impl<I: Io> Shard<I> {
 
     /// One turn: wait, then deal with what came and what is due, all at one instant.
     fn turn(&mut self) -> io::Result<()> {
-        let wait = self.next_wait();
+        let mut wait = self.next_wait();
+        if !self.begun.is_empty() && self.is_withheld() {
+            wait = Wait::Poll;
+        }
         self.io.wait(wait)?;
         let before = std::mem::replace(&mut self.now, self.io.now());
         (self.present, self.steps) = (self.now, 0);
@@ -281,8 +290,12 @@ impl<I: Io> Shard<I> {
             // The driver hands out what came meanwhile bit by bit.
             self.unheard_turns = self.exchanges.len() / HEARD_PER_TURN + 1;
         }
-        self.seal_due(before);
-        self.obey(before);
+        if self.now >= self.seal_at {
+            self.seal_due(before);
+        }
+        if self.link.has_command() {
+            self.obey(before);
+        }
         if self.settings.tenure.is_some() {
             self.look_at_lease(before);
         }
@@ -344,6 +357,7 @@ impl<I: Io> Shard<I> {
     }
 
     /// Obeys what the control thread says. Nothing was released since the turn `before`.
+    #[cold]
     fn obey(&mut self, before: Timestamp) {
         while let Some(command) = self.link.command() {
             match command {
@@ -372,7 +386,10 @@ impl<I: Io> Shard<I> {
         self.start = at;
         self.origin = at.plus_nanos(self.settings.warmup_ns);
         self.end = at.plus_nanos(self.settings.duration_ns);
-        self.sealed_until = self.origin;
+        (self.seal_at, self.sealed_until) = (self.origin, self.origin);
+        if let Some(seat) = &self.settings.live {
+            seat.begins(self.origin);
+        }
         if self.settings.tenure.is_some() && self.now > self.origin {
             // Of a run that it joins on the way, it measures the part that it is there for.
             self.sealed_until = self.now;
@@ -395,18 +412,18 @@ impl<I: Io> Shard<I> {
     /// last at which anything was recorded: what it measured belongs to that turn's second, however late this
     /// turn is. When the control thread has given no empty snapshot back, the interval simply grows by another
     /// second: nothing is lost.
+    #[cold]
     fn seal_due(&mut self, before: Timestamp) {
-        if before < self.origin {
-            if self.now >= self.origin {
-                // What the results cover begins here.
-                self.core_wait_sealed_ns = (self.settings.core_wait_clock)().unwrap_or(0);
-            }
-            return;
-        }
         let origin = self.origin;
         let second = |at: Timestamp| at.nanos_since(origin) / NANOS_PER_SECOND;
         let begin = |second: u64| origin.plus_nanos(second * NANOS_PER_SECOND);
         let (last, present) = (second(before), second(self.now));
+        self.seal_at = begin(present + 1);
+        if before < origin {
+            // What the results cover begins here.
+            self.core_wait_sealed_ns = (self.settings.core_wait_clock)().unwrap_or(0);
+            return;
+        }
         if last == present {
             return;
         }
@@ -480,9 +497,23 @@ impl<I: Io> Shard<I> {
     }
 
     /// The recorder for work that does or does not belong to the warm-up.
-    fn recorder(&mut self, warmup: bool) -> &mut Recorder {
+    fn recorder(&mut self, warmup: bool) -> &mut Recorder<Words> {
         &mut self.recorders[usize::from(warmup)]
     }
+}
+
+/// What a shard records into, of the warm-up or of what comes after it, with the memory of all values up to `longest_ns`.
+fn recorder(settings: &Settings, warmup: bool, longest_ns: u64) -> Recorder<Words> {
+    let (node, shard, shape) = (settings.node, settings.shard, settings.shape);
+    let mut recorder = match &settings.live {
+        Some(seat) => seat.recorder(node, shard, shape, warmup),
+        None => live::private_recorder(node, shard, shape),
+    };
+    recorder.set_warmup(warmup);
+    if !warmup || settings.warmup_ns > 0 {
+        recorder.populate(longest_ns);
+    }
+    recorder
 }
 
 /// When the next piece of work of several workloads is due, and of which.

@@ -127,6 +127,9 @@ impl<I: Io> Shard<I> {
     /// Hands a request to a connection that is ready for it.
     pub(super) fn begin(&mut self, conn: ConnId, waiting: Waiting) {
         let cause = waiting.cause;
+        if I::SENDS_AT_ONCE && self.settings.tenure.is_some() && self.is_lapsed() {
+            return self.begin_nothing(conn, waiting);
+        }
         let settings = &self.settings.requests[usize::from(cause.request)];
         let request = self.requests[usize::from(cause.request)];
         let connection = &mut self.connections[conn.index as usize];
@@ -156,6 +159,9 @@ impl<I: Io> Shard<I> {
                 warmup: waiting.warmup,
             },
         );
+        if !I::SENDS_AT_ONCE && self.settings.tenure.is_some() {
+            self.note_begun(conn, exchange);
+        }
         let connection = &mut self.connections[conn.index as usize];
         connection.state = State::Busy { exchange };
         connection.machine.expect(is_head);

@@ -10,6 +10,7 @@ use super::hand_over::Tenure;
 use super::pacing::{CatchUp, Pacing};
 use super::scenarios::ScenarioSettings;
 use crate::io::{Limits, Message, Route};
+use crate::live::Seat;
 use crate::protocol::Spoken;
 
 /// Bytes of receive buffers that a driver may allocate for one shard: 32 MiB.
@@ -58,6 +59,8 @@ pub struct Settings {
     /// The lease under which a fleet's shard sends; it then waits to be told what it owns, and before that to open
     /// connections. `None` for a shard that owns what it begins with.
     pub tenure: Option<Tenure>,
+    /// Where it counts, so that its counts outlive the process; `None` where they need not.
+    pub live: Option<Seat>,
     /// CPU time of the calling thread, in nanoseconds.
     pub cpu_clock: fn() -> u64,
     /// For how long the calling thread could have run and had no core, in nanoseconds since it began; None where the

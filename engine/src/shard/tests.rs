@@ -145,6 +145,7 @@ impl Lab {
                 catch_up: CatchUp::Burst,
                 pacing: Pacing::Sleep,
                 tenure: None,
+                live: None,
                 cpu_clock: || 0,
                 core_wait_clock: || None,
             },

@@ -240,8 +240,9 @@ impl Node {
     ) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_engine"))
             .args(["node", "--coordinator", &format!("127.0.0.1:{}", fleet.port), "--name", name])
-            .args(["--label", "rack=7", "--cores", "1", "--io", "epoll", "--die-with-parent", "--state"])
+            .args(["--label", "rack=7", "--cores", "1", "--die-with-parent", "--state"])
             .arg(folder(&state))
+            .env("ENGINE_IO", "epoll")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -263,8 +264,12 @@ impl Node {
     }
 
     pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")).expect("a pid");
-        kill_process(pid, Signal::TERM).expect("it can be asked");
+        kill_process(pid, signal).expect("it can be told");
     }
 
     /// Its exit code; none where a signal ended it.

@@ -53,7 +53,7 @@ fn start(node: &Node, style: Style) -> String {
 fn trouble(node: &Node, style: Style) -> Option<Line> {
     let lost = node.lost_at_s.map(|at| format!("lost by {}", duration(style, at * 1e9)));
     let lives = (node.lives > 1).then(|| format!("{} lives", node.lives));
-    let saved = node.recovered.then(|| "counts of a killed life were saved".to_owned());
+    let saved = node.recovered.map(|requests| format!("{requests} requests recovered after a kill"));
     let parts: Vec<String> = [lost, lives, saved].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| labelled("", format!("  {}", parts.join("; "))))
 }

@@ -58,6 +58,10 @@ fn blocks(shard: &Shard<EpollIo>) -> Vec<Block> {
             add("the users", bytes);
         }
     }
+    for recorder in &shard.recorders {
+        let words = recorder.words().as_ptr_range();
+        add("a tally", words.start.addr()..words.end.addr());
+    }
     let open = shard.recorders.iter().map(measure::Recorder::open);
     for snapshot in open.chain(shard.reserve.iter().map(AsRef::as_ref)).chain(shard.link.fresh()) {
         blocks.extend(blocks_of_snapshot(snapshot));
