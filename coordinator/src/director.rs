@@ -291,6 +291,11 @@ impl Director {
         let Some(node) = self.fleet.nodes.get_mut(name) else { return };
         node.beat = beat.clone();
         let busy = node.busy;
+        if beat.leaving && node.draining.is_none() {
+            (node.draining, node.leaving) = (Some(true), Some(node.hello.incarnation));
+            out.note(busy, format!("node {name} is to end; its cells go to others"));
+            self.runs.values_mut().filter(|run| run.had(name)).for_each(Run::reconsider);
+        }
         let probe = node.offset.probe(now);
         out.send_now(session, ToNode::TimeProbe { probe });
         let withheld = busy.and_then(|run| self.runs.get(&run)).is_some_and(|run| run.withholds(name));
@@ -347,8 +352,10 @@ impl Director {
             return out.answer(ticket, Err(refused));
         };
         match order {
-            NodeOrder::Drain { exit } => node.draining = Some(exit),
-            NodeOrder::Admit => (node.draining, node.retired) = (None, false),
+            NodeOrder::Drain { exit } => (node.draining, node.leaving) = (Some(exit), None),
+            NodeOrder::Admit => {
+                (node.draining, node.leaving, node.retired) = (None, None, false);
+            }
         }
         if shut_out && order == NodeOrder::Admit {
             self.let_in(name, out);

@@ -58,6 +58,8 @@ pub(crate) struct Node {
     pub(crate) granted: bool,
     /// It takes part in no further run; whether its process shall end.
     pub(crate) draining: Option<bool>,
+    /// The life that drains because its process is to end, which the next one has nothing to do with.
+    pub(crate) leaving: Option<u64>,
     /// It was told that it may go.
     pub(crate) retired: bool,
     /// It said good-bye.
@@ -124,14 +126,15 @@ impl Fleet {
             offset: Offset::default(),
             granted: false,
             draining: None,
+            leaving: None,
             retired: false,
             gone: false,
             busy: None,
         };
         let node = self.nodes.entry(hello.node.clone()).or_insert_with(fresh);
         if !same_life {
-            // A drain outlives the process that it was asked of; a run does not.
-            *node = Node { draining: node.draining, ..fresh() };
+            // A drain outlives the process that it was asked of, unless the process itself asked; a run does not.
+            *node = Node { draining: node.draining.filter(|_| node.leaving.is_none()), ..fresh() };
         }
         node.hello = hello.clone();
         (node.session, node.seen, node.gone) = (Some(session), now, false);

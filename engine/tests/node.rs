@@ -182,6 +182,35 @@ async fn a_cut_shorter_than_the_lease_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_node_that_is_asked_to_end_goes_on_until_others_have_its_cells() {
+    let (target, mut fleet) = (target(), Fleet::open(None).await);
+    let mut node = Node::start(&fleet, "a", &[]);
+    fleet.hello().await;
+    fleet.welcome(LEASE_NS, false);
+    let start = begin(&mut fleet, spec(&target, &["--tps=400", "--duration=60s"])).await;
+    fleet.wait(Duration::from_millis(1_200)).await;
+    node.terminate();
+    fleet.until(|m| matches!(m, FromNode::Beat(beat) if beat.leaving)).await;
+    let asked = target.truth().requests;
+    fleet.wait(Duration::from_millis(500)).await;
+    assert!(target.truth().requests >= asked + 150, "it goes on");
+    let from_ns = OsClock.now().nanos_since(start) + 500 * MS;
+    fleet.tell(ToNode::Assign { run: RUN, fencing: fencing(2), from_ns, cells: Cells::none() });
+    fleet.until(|m| matches!(m, FromNode::Obeyed { epoch: 2, .. })).await;
+    fleet.wait(Duration::from_millis(700)).await;
+    fleet.tell(ToNode::Stop { run: RUN, fencing: fencing(2) });
+    let FromNode::Finished(finished) = fleet.until(|m| matches!(m, FromNode::Finished(_))).await else {
+        unreachable!()
+    };
+    let counters = &finished.counters;
+    // Nothing was missing up to the instant from which on others have them.
+    assert_eq!(counters.scheduled, (from_ns * 400).div_ceil(SECOND), "{:?}", counters.audit());
+    assert_eq!(target.stop().requests, counters.sent);
+    fleet.until(|m| matches!(m, FromNode::Bye { .. })).await;
+    assert_eq!(node.wait().await, Some(143));
+}
+
+#[tokio::test]
 async fn files_come_from_the_coordinator_and_are_checked() {
     let (target, mut fleet) = (target(), Fleet::open(Some("s3cret")).await);
     let body = vec![b'x'; 200_000];

@@ -179,6 +179,8 @@ pub struct Beat {
     pub unacknowledged: u32,
     /// Thousandths of a core that its process used since the last beat.
     pub cpu_milli: u32,
+    /// Its process is to end: its cells should go to others, from an instant on that suits them.
+    pub leaving: bool,
 }
 
 /// What a node measured in one second of a run, over all its shards.

@@ -29,6 +29,8 @@ pub const LEASE_MARGIN_NS: u64 = 10_000_000;
 const GREETING_NS: u64 = 10_000_000_000;
 /// A coordinator that says nothing for so many leases is gone.
 const SILENT_LEASES: u64 = 2;
+/// How long a node that is to end goes on, until its coordinator has given its cells to others.
+const HANDING_NS: u64 = 15_000_000_000;
 /// How long the end of the process waits for a part to end, and then for its deltas to be acknowledged.
 const LEAVING_NS: u64 = 60_000_000_000;
 const SETTLING_NS: u64 = 3_000_000_000;
@@ -54,6 +56,8 @@ struct Leaving {
     reason: String,
     code: ExitCode,
     by: Timestamp,
+    /// Until when the part goes on, for others to take its cells over.
+    hands_over_until: Option<Timestamp>,
     settling: bool,
 }
 
@@ -111,7 +115,10 @@ impl Agent {
                 Some((*next_beat).min(heard.plus_nanos(lease_ns.saturating_mul(SILENT_LEASES))))
             }
         };
-        let leaving = self.leaving.as_ref().map(|leaving| leaving.by);
+        let leaving = self
+            .leaving
+            .as_ref()
+            .map(|leaving| leaving.hands_over_until.map_or(leaving.by, |until| until.min(leaving.by)));
         link.into_iter().chain(leaving).min()
     }
 
@@ -219,7 +226,8 @@ impl Agent {
         let reason = format!("the coordinator refuses this node: {reason}");
         let by = now.monotonic.plus_nanos(SETTLING_NS);
         let code = ExitCode::Refused;
-        self.leaving.get_or_insert(Leaving { reason, code, by, settling: true });
+        let hands_over_until = None;
+        self.leaving.get_or_insert(Leaving { reason, code, by, hands_over_until, settling: true });
     }
 
     fn told_as_one_of_the_fleet(
@@ -418,11 +426,17 @@ impl Agent {
             self.exit(code, reason, actions);
             return;
         }
-        if let Some(work) = &self.work {
+        // While others take its cells over, it goes on: nothing is missing between.
+        let hands_over = self.is_attending() && self.work.as_ref().is_some_and(Work::may_own);
+        if let Some(work) = self.work.as_ref().filter(|_| !hands_over) {
             work.stop(actions);
         }
         let by = now.monotonic.plus_nanos(LEAVING_NS);
-        self.leaving = Some(Leaving { reason, code, by, settling: false });
+        let hands_over_until = hands_over.then(|| now.monotonic.plus_nanos(HANDING_NS));
+        self.leaving = Some(Leaving { reason, code, by, hands_over_until, settling: false });
+        if hands_over {
+            self.send_beat(now, actions);
+        }
     }
 
     fn wake(&mut self, now: Now, actions: &mut Vec<Action>) {
@@ -463,6 +477,7 @@ impl Agent {
             lag_p99_ns: standing.lag_p99_ns,
             unacknowledged: self.outbox.unacknowledged(),
             cpu_milli: self.cpu_milli,
+            leaving: self.leaving.is_some(),
         };
         self.beats.push_back((self.beat, now.boot_ns));
         if self.beats.len() > BEATS_KEPT {
@@ -490,8 +505,15 @@ impl Agent {
             self.retired = None;
             self.exit(ExitCode::Passed, String::new(), actions);
         }
-        let told = self.is_attending() && self.outbox.unacknowledged() == 0;
+        let attending = self.is_attending();
+        let told = attending && self.outbox.unacknowledged() == 0;
         let Some(leaving) = &mut self.leaving else { return };
+        if leaving.hands_over_until.is_some_and(|until| now.monotonic >= until || !attending)
+            && let Some(work) = &self.work
+        {
+            leaving.hands_over_until = None;
+            work.stop(actions);
+        }
         if idle && !leaving.settling {
             leaving.settling = true;
             leaving.by = leaving.by.min(now.monotonic.plus_nanos(SETTLING_NS));

@@ -398,13 +398,32 @@ fn whoever_is_asked_to_end_finishes_first_and_goes_at_once_the_second_time() {
     let mut node = Node::new(Vec::new());
     node.armed(1);
     let leave = || Event::Leave { reason: "SIGTERM".to_owned(), code: ExitCode::Terminated };
+    // It asks for others to take its cells over, and goes on until they have.
     let asked = node.handle(leave());
-    assert!(matches!(orders(&asked)[..], [Order::Stop]), "{asked:?}");
+    assert!(matches!(said(&asked)[..], [FromNode::Beat(beat)] if beat.leaving), "{asked:?}");
+    assert!(orders(&asked).is_empty() && orders(&node.pass(SECOND_NS)).is_empty());
+    let stopped = node.told(ToNode::Stop { run: RUN, fencing: fencing(1) });
+    assert!(matches!(orders(&stopped)[..], [Order::Stop]), "{stopped:?}");
     node.second(0);
     assert!(!node.part(finished()).iter().any(|action| matches!(action, Action::Exit { .. })));
     let acknowledged = node.told(ToNode::Acknowledged { run: RUN, incarnation: 5, through: 0 });
     assert!(matches!(said(&acknowledged).last(), Some(FromNode::Bye { .. })), "{acknowledged:?}");
     assert!(matches!(acknowledged.last(), Some(Action::Exit { code: ExitCode::Terminated, .. })));
+
+    // Where nobody takes them over in time, or can be asked, it stops by itself.
+    let mut lonely = Node::new(Vec::new());
+    lonely.armed(1);
+    lonely.handle(leave());
+    let passed = lonely.pass(16 * SECOND_NS);
+    assert_eq!(orders(&passed).iter().filter(|order| matches!(order, Order::Stop)).count(), 1, "{passed:?}");
+    for leaves_first in [false, true] {
+        let mut cut_off = Node::new(Vec::new());
+        cut_off.armed(1);
+        let events =
+            if leaves_first { [leave(), Event::Disconnected] } else { [Event::Disconnected, leave()] };
+        let said: Vec<Action> = events.into_iter().flat_map(|event| cut_off.handle(event)).collect();
+        assert!(matches!(orders(&said)[..], [Order::Stop]), "{said:?}");
+    }
 
     let mut hasty = Node::new(Vec::new());
     hasty.armed(1);

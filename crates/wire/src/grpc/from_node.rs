@@ -193,6 +193,7 @@ impl From<Beat> for form::Beat {
             lag_p99_ns: beat.lag_p99_ns,
             unacknowledged: beat.unacknowledged,
             cpu_milli: beat.cpu_milli,
+            leaving: beat.leaving,
         }
     }
 }
@@ -213,6 +214,7 @@ impl TryFrom<form::Beat> for Beat {
             lag_p99_ns: beat.lag_p99_ns,
             unacknowledged: beat.unacknowledged,
             cpu_milli: beat.cpu_milli,
+            leaving: beat.leaving,
         })
     }
 }

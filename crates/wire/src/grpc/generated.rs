@@ -282,6 +282,8 @@ pub struct Beat {
     pub cpu_milli: u32,
     #[prost(uint64, optional, tag = "11")]
     pub fenced_at_ns: ::core::option::Option<u64>,
+    #[prost(bool, tag = "12")]
+    pub leaving: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Delta {

@@ -98,6 +98,7 @@ fn what_a_node_tells_arrives_as_it_was() {
         lag_p99_ns: 7,
         unacknowledged: 8,
         cpu_milli: 9,
+        leaving: true,
     };
     let finished = crate::Finished {
         run: RUN,
