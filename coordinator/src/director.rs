@@ -31,7 +31,7 @@ pub use event::{Action, Answer, Event, NodeOrder, Order, Rated, Submission, Term
 pub(crate) use out::Out;
 pub use record::{
     CellsText, Chosen, Conclusion, Fact, Mark, Merged, NamesText, Origin, PartText, Record, Restored,
-    Settings, Share, StopCause,
+    Settings, Share, Standing, StopCause,
 };
 
 use crate::fleet::{Fleet, Greeting};
@@ -82,14 +82,9 @@ pub enum Broken {
 }
 
 impl Director {
-    /// A director of a new term. `restored` are the runs that an earlier one left, `quarantined` the nodes that it shut out.
-    pub fn new(
-        now: Timestamp,
-        origin: Origin,
-        restored: Vec<Restored>,
-        quarantined: BTreeMap<String, String>,
-    ) -> Self {
-        let mut fleet = Fleet::new(quarantined);
+    /// A director of a new term. `restored` are the runs that an earlier one left, `standing` what it had decided about nodes.
+    pub fn new(now: Timestamp, origin: Origin, restored: Vec<Restored>, standing: Standing) -> Self {
+        let mut fleet = Fleet::new(standing);
         let (mut runs, mut order) = (BTreeMap::new(), Vec::new());
         for one in restored {
             let key = one.submission.run;
@@ -205,7 +200,8 @@ impl Director {
                 node.gone = true;
                 let incarnation = node.hello.incarnation;
                 self.fleet.died(&name, incarnation);
-                out.note(None, format!("node {name} left: {reason}"));
+                let why = if reason.is_empty() { reason } else { format!(": {reason}") };
+                out.note(None, format!("node {name} left{why}"));
             }
             message => self.route(now, session, &name, message, out),
         }
@@ -343,19 +339,19 @@ impl Director {
 
     fn order_node(&mut self, ticket: u64, name: &str, order: NodeOrder, out: &mut Out<'_>) {
         let shut_out = self.fleet.quarantined.contains_key(name);
-        let Some(node) = self.fleet.nodes.get_mut(name) else {
-            if shut_out && order == NodeOrder::Admit {
-                self.let_in(name, out);
-                return out.answer(ticket, Ok(Answer::Done));
-            }
+        let is_known = self.fleet.nodes.contains_key(name);
+        let is_kept_out = shut_out || self.fleet.draining.contains_key(name);
+        let can_be = is_known || (is_kept_out && order == NodeOrder::Admit);
+        if !can_be {
             let refused = Refused::new(RefusedKind::Missing, "no node has this name; see the list of nodes");
             return out.answer(ticket, Err(refused));
+        }
+        let exit = match order {
+            NodeOrder::Drain { exit } => Some(exit),
+            NodeOrder::Admit => None,
         };
-        match order {
-            NodeOrder::Drain { exit } => (node.draining, node.leaving) = (Some(exit), None),
-            NodeOrder::Admit => {
-                (node.draining, node.leaving, node.retired) = (None, None, false);
-            }
+        if self.fleet.drain(name, exit) {
+            out.keep(Record::Drain { node: name.to_owned(), exit });
         }
         if shut_out && order == NodeOrder::Admit {
             self.let_in(name, out);

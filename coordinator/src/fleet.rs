@@ -24,7 +24,7 @@ use wire::{Beat, Hello, RunKey};
 
 use offset::{Estimate, Offset};
 
-use crate::director::Settings;
+use crate::director::{Settings, Standing};
 
 /// Every lease is longer here by a thousandth and this margin, in nanoseconds: two clocks that tick at rates within a
 /// thousandth of each other agree on its end.
@@ -43,6 +43,8 @@ pub(crate) struct Fleet {
     leases: BTreeMap<(String, u64), Timestamp>,
     /// Who is shut out, and why.
     pub(crate) quarantined: BTreeMap<String, String>,
+    /// Who is given no more load, and whether its process ends once it is idle; there or not.
+    pub(crate) draining: BTreeMap<String, bool>,
 }
 
 /// One node, as its latest life.
@@ -84,9 +86,23 @@ pub(crate) enum Greeting {
 }
 
 impl Fleet {
-    /// Nobody is there; these are shut out.
-    pub(crate) fn new(quarantined: BTreeMap<String, String>) -> Self {
-        Self { quarantined, ..Self::default() }
+    /// Nobody is there yet.
+    pub(crate) fn new(standing: Standing) -> Self {
+        let Standing { quarantined, draining } = standing;
+        Self { quarantined, draining, ..Self::default() }
+    }
+
+    /// A node is given no more load, or with `None` is taken back; whether that is new.
+    pub(crate) fn drain(&mut self, name: &str, exit: Option<bool>) -> bool {
+        if let Some(node) = self.nodes.get_mut(name) {
+            (node.draining, node.leaving) = (exit, None);
+            node.retired &= exit.is_some();
+        }
+        let before = match exit {
+            Some(exit) => self.draining.insert(name.to_owned(), exit),
+            None => self.draining.remove(name),
+        };
+        before != exit
     }
 
     /// Hears a Hello.
@@ -114,6 +130,9 @@ impl Fleet {
         }
         let same_life = known.is_some_and(|node| node.hello.incarnation == hello.incarnation);
         let old = known.and_then(|node| node.session);
+        // A drain outlives the process that it was asked of, unless the process itself asked, and the coordinator; a run does
+        // not outlive the former.
+        let draining = self.draining.get(&hello.node).copied();
         if let Some(old) = old {
             self.sessions.remove(&old);
         }
@@ -125,7 +144,7 @@ impl Fleet {
             beat: Beat::default(),
             offset: Offset::default(),
             granted: false,
-            draining: None,
+            draining,
             leaving: None,
             retired: false,
             gone: false,
@@ -133,8 +152,7 @@ impl Fleet {
         };
         let node = self.nodes.entry(hello.node.clone()).or_insert_with(fresh);
         if !same_life {
-            // A drain outlives the process that it was asked of, unless the process itself asked; a run does not.
-            *node = Node { draining: node.draining.filter(|_| node.leaving.is_none()), ..fresh() };
+            *node = fresh();
         }
         node.hello = hello.clone();
         (node.session, node.seen, node.gone) = (Some(session), now, false);

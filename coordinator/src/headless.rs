@@ -99,11 +99,13 @@ impl Here {
         };
         let mut course = Course { handle, nodes, outputs: asking.run.outputs, interrupted: None };
         let result = course.follow(request).await;
+        // The coordinator first: that its own nodes leave at the end is nothing to tell anybody.
+        let _ = end.send(true);
+        let worked = work.await;
         if let Some(nodes) = course.nodes.take() {
             nodes.end().await;
         }
-        let _ = end.send(true);
-        match work.await {
+        match worked {
             Ok(Ok(())) => result,
             Ok(Err(error)) => Err(Failure::serve(error)),
             Err(_) => Err(Failure::internal("the coordinator's task ended")),

@@ -157,8 +157,7 @@ impl Coordinator {
                 marks: kept.marks,
             });
         }
-        let quarantined = store.quarantined()?.into_iter().collect();
-        let director = Director::new(OsClock.now(), origin, restored, quarantined);
+        let director = Director::new(OsClock.now(), origin, restored, store.standing()?);
         let next_line = store.last_line()? + 1;
         let (read, reading) = mpsc::unbounded_channel();
         let state = State {

@@ -45,6 +45,22 @@ pub enum Record {
         /// Why; `None`: it is let in again.
         reason: Option<String>,
     },
+    /// A node is given no more load, or is taken back.
+    Drain {
+        /// The node.
+        node: String,
+        /// Whether its process ends once it is idle; `None`: it is taken back.
+        exit: Option<bool>,
+    },
+}
+
+/// What was decided about nodes, whatever they work for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Who is shut out, and why.
+    pub quarantined: BTreeMap<String, String>,
+    /// Who is given no more load, and whether its process ends once it is idle.
+    pub draining: BTreeMap<String, bool>,
 }
 
 /// A fact of a run's course, written as JSON.
@@ -73,6 +89,9 @@ pub enum Fact {
         boot_id: String,
         /// The same instant on the wall clock, in nanoseconds since the Unix epoch.
         start_unix_ns: u64,
+        /// By node: how wrong its clock may have been translated, either way.
+        #[serde(default)]
+        clock_errors_ns: BTreeMap<String, u64>,
     },
     /// A node may be told that it has these cells from an instant on. Durable before it is told.
     Given {

@@ -76,6 +76,20 @@ fn a_lease_ends_later_here_than_at_the_node() {
 }
 
 #[test]
+fn a_drain_outlives_the_process_and_the_coordinator() {
+    let mut fleet = Fleet::default();
+    fleet.greet(at(0), 1, &hello("a", 1), "1");
+    assert!(fleet.drain("a", Some(false)) && !fleet.drain("a", Some(false)));
+    fleet.greet(at(1), 2, &hello("a", 2), "1");
+    assert!(!fleet.nodes["a"].is_free(), "its next life is drained too");
+    let standing = Standing { draining: fleet.draining.clone(), ..Standing::default() };
+    let mut fleet = Fleet::new(standing);
+    fleet.greet(at(2), 1, &hello("a", 2), "1");
+    assert!(!fleet.nodes["a"].is_free(), "another coordinator knows of it");
+    assert!(fleet.drain("a", None) && fleet.nodes["a"].is_free());
+}
+
+#[test]
 fn labels_choose() {
     let mut fleet = Fleet::default();
     fleet.greet(at(0), 1, &hello("a", 1), "1");

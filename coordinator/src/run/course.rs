@@ -32,13 +32,14 @@ impl Run {
                 }
             }
             Fact::Described { names: NamesText(names), summary } => self.describe(names, summary),
-            Fact::Arming { epoch, start_ns, start_unix_ns, boot_id } => {
+            Fact::Arming { epoch, start_ns, start_unix_ns, boot_id, clock_errors_ns } => {
                 self.epoch = *epoch;
                 self.start = Some(Timestamp::from_nanos(*start_ns));
                 self.start_unix_ns = Some(*start_unix_ns);
                 self.start_boot.clone_from(boot_id);
-                for member in self.members.values_mut().filter(|member| member.is_living()) {
+                for (name, member) in self.members.iter_mut().filter(|(_, member)| member.is_living()) {
                     member.phase = Phase::Arming(*epoch);
+                    member.clock_error_ns = clock_errors_ns.get(name).copied();
                 }
             }
             Fact::Given { epoch, from_ns, cells } => {
@@ -128,6 +129,9 @@ impl Run {
         (member.epoch, member.declines) = (epoch, 0);
         match member.queue.pop_front().map(|change| change.kind) {
             Some(Kind::Cells { from_ns, cells, .. }) => {
+                if cells.count() == 0 {
+                    member.bare_from_ns = from_ns;
+                }
                 let lost = self.table.of(member.who.place).difference(&cells);
                 self.table.release(&lost, member.who.place, from_ns);
             }

@@ -40,6 +40,8 @@ pub(crate) struct Member {
     pub(crate) late_since: Option<Timestamp>,
     /// When its weight was last changed.
     pub(crate) shed_at: Option<Timestamp>,
+    /// From when on it owns nothing, as it said when it gave its last cells up, in nanoseconds of the run.
+    pub(crate) bare_from_ns: u64,
     /// It is to give its cells up and leave.
     pub(crate) leaving: bool,
     /// When it was told to stop.
@@ -123,6 +125,7 @@ impl Member {
             weight_milli: 1_000,
             late_since: None,
             shed_at: None,
+            bare_from_ns: 0,
             leaving: false,
             stopped: None,
             part: None,
@@ -138,11 +141,6 @@ impl Member {
     /// Whether it may act for the run, now or soon.
     pub(crate) fn is_living(&self) -> bool {
         !matches!(self.phase, Phase::Over | Phase::Lost)
-    }
-
-    /// Whether a change of its cells is under way.
-    pub(crate) fn is_moving(&self) -> bool {
-        self.queue.iter().any(|change| matches!(change.kind, Kind::Cells { .. }))
     }
 
     /// Whether it must not be granted a lease now.

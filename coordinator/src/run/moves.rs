@@ -112,7 +112,8 @@ impl Run {
                 rests = true;
                 continue;
             }
-            if member.is_moving() || member.phase != Phase::Armed {
+            // Whoever has something else to answer first would hear of a move too late for its instant.
+            if !member.queue.is_empty() || member.phase != Phase::Armed {
                 continue;
             }
             if owned > *quota {
@@ -330,13 +331,16 @@ impl Run {
         self.degraded.push(Degraded { cause: Cause::Overload, what, from_ns: at_ns, until_ns: None });
     }
 
-    /// Leavers without cells are told to stop.
+    /// Leavers without cells are told to stop; not before the instant up to which they own some, nor before what was due by
+    /// then has left.
     pub(super) fn let_leavers_go(&mut self, now: Timestamp, fleet: &Fleet, out: &mut Out<'_>) {
+        let passed_ns = self.elapsed_ns(now);
         let leavers: Vec<String> = self
             .members
             .iter()
             .filter(|(name, member)| {
-                let bare = self.table.count(member.who.place) == 0 && member.queue.is_empty();
+                let over = member.bare_from_ns == 0 || passed_ns >= member.bare_from_ns + FAREWELL_NS;
+                let bare = self.table.count(member.who.place) == 0 && member.queue.is_empty() && over;
                 let ready =
                     matches!(member.phase, Phase::Armed | Phase::Prepared) && member.stopped.is_none();
                 ready && bare && !stays(name, member, fleet)
@@ -407,10 +411,14 @@ impl Run {
 /// Beyond the end of the last lease.
 const LOWER_MARGIN_NS: u64 = 50_000_000;
 
+/// So long behind the last instant at which it owned anything a leaver is told to stop.
+const FAREWELL_NS: u64 = clock::NANOS_PER_SECOND;
+
 /// Whether a member goes on owning cells.
 fn stays(name: &str, member: &Member, fleet: &Fleet) -> bool {
-    let draining = fleet.life(name, member.who.incarnation).is_some_and(|node| node.draining.is_some());
-    !member.leaving && !draining && !fleet.quarantined.contains_key(name)
+    let asked = fleet.life(name, member.who.incarnation).is_some_and(|node| node.draining.is_some());
+    let drained = asked || fleet.draining.contains_key(name);
+    !member.leaving && !drained && !fleet.quarantined.contains_key(name)
 }
 
 /// Whether a member can be given more now.

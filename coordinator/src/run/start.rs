@@ -14,7 +14,7 @@ use schedule::Cells;
 use verdict::ExitCode;
 use wire::{Fencing, Prepared, ToNode};
 
-use super::{LEAD_NS, Phase, Run, Stage};
+use super::{LEAD_NS, Member, Phase, Run, Stage};
 use crate::director::{Chosen, Fact, NamesText, Out};
 use crate::fleet::Fleet;
 use crate::fleet::offset::on_node;
@@ -184,7 +184,12 @@ impl Run {
     }
 
     fn arm(&mut self, now: Timestamp, start: Timestamp, fleet: &Fleet, out: &mut Out<'_>) {
+        let error_ns = |(name, member): (&String, &Member)| {
+            let clock = fleet.life(name, member.who.incarnation)?.clock(now)?;
+            Some((name.clone(), clock.error_ns))
+        };
         let fact = Fact::Arming {
+            clock_errors_ns: self.members.iter().filter_map(error_ns).collect(),
             epoch: self.epoch + 1,
             start_ns: start.as_nanos(),
             boot_id: out.boot_id().to_owned(),
@@ -192,10 +197,6 @@ impl Run {
         };
         self.decide(fact, out);
         self.enter(now, Stage::Arming);
-        for (name, member) in &mut self.members {
-            let clock = fleet.life(name, member.who.incarnation).and_then(|node| node.clock(now));
-            member.clock_error_ns = clock.map(|clock| clock.error_ns);
-        }
         let names: Vec<String> = self.members.keys().cloned().collect();
         for name in &names {
             self.tell(now, name, fleet, out);

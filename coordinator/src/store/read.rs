@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use measure::Gauges;
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql};
 use serde::de::DeserializeOwned;
 use wire::{Measured, RunKey, Spec};
 
 use super::write::{int, of_run};
 use super::{Store, StoreError};
-use crate::director::{Fact, Mark, Terms};
+use crate::director::{Fact, Mark, Standing, Terms};
 use crate::handle::{FileView, LogEntry, LogsQuery, RunId, RunView, RunsPage, RunsQuery, SecondView};
 use crate::submission::spec_of;
 
@@ -107,13 +108,18 @@ impl Store {
         })
     }
 
-    /// Nodes that are shut out, and why.
+    /// What was decided about nodes.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn quarantined(&self) -> Result<Vec<(String, String)>, StoreError> {
+    pub fn standing(&self) -> Result<Standing, StoreError> {
         let reader = self.reader();
-        self.rows(&reader, "SELECT node, reason FROM quarantine", &[], |row| Ok((row.get(0)?, row.get(1)?)))
+        let quarantined = self.rows(&reader, "SELECT node, reason FROM quarantine", &[], pair)?;
+        let draining = self.rows(&reader, "SELECT node, exit FROM draining", &[], pair)?;
+        Ok(Standing {
+            quarantined: quarantined.into_iter().collect(),
+            draining: draining.into_iter().collect(),
+        })
     }
 
     /// A page of the history.
@@ -246,11 +252,7 @@ impl Store {
         read().map_err(|error| self.sql(error))
     }
 
-    fn one<T: rusqlite::types::FromSql>(
-        &self,
-        sql: &str,
-        values: &[&dyn ToSql],
-    ) -> Result<Option<T>, StoreError> {
+    fn one<T: FromSql>(&self, sql: &str, values: &[&dyn ToSql]) -> Result<Option<T>, StoreError> {
         let reader = self.reader();
         reader.query_row(sql, values, |row| row.get(0)).optional().map_err(|error| self.sql(error))
     }
@@ -266,6 +268,10 @@ impl Store {
     fn damaged(&self, what: &str, why: &str) -> StoreError {
         StoreError::Damaged { path: self.path.clone(), what: what.to_owned(), why: why.to_owned() }
     }
+}
+
+fn pair<A: FromSql, B: FromSql>(row: &Row<'_>) -> rusqlite::Result<(A, B)> {
+    Ok((row.get(0)?, row.get(1)?))
 }
 
 fn text_of(row: &Row<'_>) -> rusqlite::Result<String> {

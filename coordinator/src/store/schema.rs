@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS seconds (
   run BLOB, second INTEGER, revision INTEGER NOT NULL, view TEXT NOT NULL, PRIMARY KEY (run, second)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS seconds_by_revision ON seconds (run, revision);
 CREATE TABLE IF NOT EXISTS quarantine (node TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS draining (node TEXT PRIMARY KEY, exit INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS logs (position INTEGER PRIMARY KEY, node TEXT NOT NULL, run TEXT, line TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS files (sha256 TEXT PRIMARY KEY, view TEXT NOT NULL) WITHOUT ROWID;
 ";
@@ -45,7 +46,9 @@ pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     patience(connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    if connection.query_row("PRAGMA application_id", [], |row| row.get::<_, i64>(0))? == 0 {
+    let is_new = connection.query_row("PRAGMA application_id", [], |row| row.get::<_, i64>(0))? == 0;
+    // A table that came later is added to a database that was made before it.
+    if is_new || version(connection)? == VERSION {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(TABLES)?;
         transaction.pragma_update(None, "user_version", VERSION)?;

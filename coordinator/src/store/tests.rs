@@ -99,10 +99,15 @@ async fn runs_that_go_on_are_given_back_whole() {
         let reason = |reason: Option<&str>| reason.map(str::to_owned);
         let shut = |node: &str, why| Record::Quarantine { node: node.to_owned(), reason: reason(why) };
         keep(&store, vec![shut("a", Some("liar")), shut("b", Some("late")), shut("b", None)], 7).await;
+        let drained = |node: &str, exit| Record::Drain { node: node.to_owned(), exit };
+        let drains = vec![drained("c", Some(false)), drained("c", Some(true)), drained("d", Some(false))];
+        keep(&store, drains.into_iter().chain([drained("d", None)]).collect(), 10).await;
     }
     let store = state.open();
     assert_eq!(store.term(), 2, "each opening is a term");
-    assert_eq!(store.quarantined().expect("read"), [("a".to_owned(), "liar".to_owned())]);
+    let standing = store.standing().expect("read");
+    assert_eq!(standing.quarantined, BTreeMap::from([("a".to_owned(), "liar".to_owned())]));
+    assert_eq!(standing.draining, BTreeMap::from([("c".to_owned(), true)]));
     let kept = store.unfinished().expect("read back");
     assert_eq!(kept.len(), 1);
     let kept = &kept[0];

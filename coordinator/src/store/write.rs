@@ -120,6 +120,12 @@ fn record(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<()
         Record::Quarantine { node, reason: None } => {
             transaction.execute("DELETE FROM quarantine WHERE node = ?1", [node])?;
         }
+        Record::Drain { node, exit: Some(exit) } => {
+            transaction.execute("INSERT OR REPLACE INTO draining VALUES (?1, ?2)", params![node, exit])?;
+        }
+        Record::Drain { node, exit: None } => {
+            transaction.execute("DELETE FROM draining WHERE node = ?1", [node])?;
+        }
     }
     Ok(())
 }

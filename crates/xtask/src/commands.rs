@@ -75,7 +75,7 @@ pub(crate) fn proto() -> Result<(), String> {
 
 /// Suites of the long home: test targets of the package `e2e` behind its feature `long`.
 const SUITES: &[&str] =
-    &["long", "truth", "connections", "torture", "bulk", "hostile", "soak", "fleet_network"];
+    &["long", "truth", "connections", "torture", "bulk", "hostile", "soak", "fleet", "fleet_network"];
 
 /// Seeds of the fleet simulation in the long home.
 const FLEET_SEEDS: &str = "20000";
@@ -88,12 +88,10 @@ pub(crate) fn long(arguments: &[String]) -> Result<(), String> {
         Some("coverage") => return crate::fuzz::print_coverage(&arguments[1..]),
         _ => {}
     }
-    if matches!(arguments.first().map(String::as_str), None | Some("fleet")) {
+    // Words behind the suite's name pick tests of processes.
+    if arguments.is_empty() || *arguments == ["fleet"] {
         let seeds = OsStr::new(FLEET_SEEDS);
         cargo_in(Path::new("."), &["test", "--locked", "--release", "-p", "sim"], &[("SIM_SEEDS", seeds)])?;
-        if !arguments.is_empty() {
-            return Ok(());
-        }
     }
     set_up(&[SERVERS, TOOLS].concat())?;
     cargo(&["build", "--locked", "--release", "-p", "engine", "-p", "coordinator"])?;

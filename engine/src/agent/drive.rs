@@ -13,7 +13,7 @@ use clock::{Clock, OsClock, Timestamp, boot_nanos, wall_time};
 use command::Carried;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic::transport::Endpoint;
@@ -33,8 +33,9 @@ use crate::part::{self, Circumstances, Order, Part, Standing};
 use crate::progress::tell;
 use crate::shard::lease::Lease;
 
-/// The longest pause before connecting again; each pause is a random part of twice the one before.
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The longest pause before connecting again; each pause is a random part of twice the one before. A coordinator that was
+/// started again waits for a lease, 3 s unless it is told otherwise, before it takes anyone for lost.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 /// How long the end waits for what was said last to leave.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -102,7 +103,8 @@ struct Driver {
     /// Which connection it is; what others still say is not heard.
     link_number: u64,
     say: Option<mpsc::UnboundedSender<NodeMessage>>,
-    client: Option<Client>,
+    /// The way to fetch files, while a connection stands.
+    client: watch::Sender<Option<Client>>,
     connect_at: Option<Instant>,
     pause: Duration,
     said_why: String,
@@ -167,7 +169,7 @@ impl Driver {
             link: None,
             link_number: 0,
             say: None,
-            client: None,
+            client: watch::Sender::new(None),
             connect_at: Some(Instant::now()),
             pause: PAUSE_FIRST,
             said_why: String::new(),
@@ -220,7 +222,8 @@ impl Driver {
     fn heard(&mut self, heard: Heard) {
         match heard {
             Heard::Connected { say, client } => {
-                (self.say, self.client) = (Some(say), Some(client));
+                self.say = Some(say);
+                self.client.send_replace(Some(client));
                 self.events.push_back(Event::Connected);
             }
             Heard::Told { received, message } => self.events.push_back(Event::Told { received, message }),
@@ -239,7 +242,8 @@ impl Driver {
 
     /// Forgets the connection; what its task still says is not heard.
     fn let_go(&mut self) {
-        (self.say, self.client) = (None, None);
+        self.say = None;
+        self.client.send_replace(None);
         self.link_number += 1;
         if let Some(task) = self.link.take() {
             task.abort();
@@ -363,7 +367,7 @@ impl Driver {
         let circumstances =
             Circumstances { run_id: format!("{run:032x}"), lease: Arc::clone(&self.lease), live: Some(site) };
         let (part, door) = part::pair(circumstances);
-        let (state, client, done) = (Arc::clone(&self.state), self.client.clone(), self.fetched.clone());
+        let (state, client, done) = (Arc::clone(&self.state), self.client.subscribe(), self.fetched.clone());
         let fetching = tokio::spawn(async move {
             let carried = files::gather(&spec, state, client).await;
             let _ = done.send(Fetched { run, spec, carried });
@@ -467,7 +471,8 @@ impl Driver {
         if let Some(running) = &self.running {
             let _ = running.part.orders.send(Order::Abort { reason: "the node's process ends".to_owned() });
         }
-        (self.say, self.client) = (None, None);
+        self.say = None;
+        self.client.send_replace(None);
         let ended = async {
             while let Some((_, heard)) = from_link.recv().await {
                 if matches!(heard, Heard::Closed { .. }) {

@@ -7,29 +7,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use command::Carried;
+use tokio::sync::watch;
 use verdict::ExitCode;
-use wire::{Refusal, Spec};
+use wire::{FileRef, Refusal, Spec};
 
-use super::link::Client;
+use super::link::{Client, FetchError};
 use super::state::State;
 
-/// Fetches the files of a plan that are not here yet.
+/// Fetches the files of a plan that are not here yet, over whichever connection stands: one that ends meanwhile only puts
+/// it off.
 ///
 /// # Errors
 /// A file is not to be had, or is not what was announced.
 pub(super) async fn gather(
     spec: &Spec,
     state: Arc<State>,
-    client: Option<Client>,
+    mut clients: watch::Receiver<Option<Client>>,
 ) -> Result<Carried, Refusal> {
     let mut files = BTreeMap::new();
     for (path, file) in &spec.files {
         if !state.has(file) {
-            let fetched = match client.clone() {
-                Some(mut client) => client.fetch(&state, *file).await,
-                None => Err("there is no connection".to_owned()),
-            };
-            fetched.map_err(|error| Refusal {
+            fetch(*file, &state, &mut clients).await.map_err(|error| Refusal {
                 exit_code: ExitCode::Environment.code(),
                 message: format!("{} cannot be fetched from the coordinator: {error}", plan::quoted(path)),
             })?;
@@ -37,4 +35,25 @@ pub(super) async fn gather(
         files.insert(path.clone(), state.place(file));
     }
     Ok(Carried { variables: spec.variables.clone(), files })
+}
+
+/// Fetches one file, over as many connections as it takes.
+async fn fetch(
+    file: FileRef,
+    state: &State,
+    clients: &mut watch::Receiver<Option<Client>>,
+) -> Result<(), String> {
+    loop {
+        let client = clients.borrow_and_update().clone();
+        if let Some(mut client) = client {
+            match client.fetch(state, file).await {
+                Ok(()) => return Ok(()),
+                Err(FetchError::Refused(reason)) => return Err(reason),
+                Err(FetchError::Cut) => {}
+            }
+        }
+        if clients.changed().await.is_err() {
+            return Err("the node's process ends".to_owned());
+        }
+    }
 }

@@ -182,16 +182,37 @@ async fn converse(
 
 impl Client {
     /// Fetches a file into the node's folder, and checks it.
-    pub(super) async fn fetch(&mut self, state: &State, file: FileRef) -> Result<(), String> {
-        let broken = |error: std::io::Error| error.to_string();
+    pub(super) async fn fetch(&mut self, state: &State, file: FileRef) -> Result<(), FetchError> {
+        let broken = |error: std::io::Error| FetchError::Refused(error.to_string());
         let request = FetchRequest { sha256: file.sha256.to_vec().into() };
         let request = with_token(request, self.token.as_ref());
-        let mut pieces = self.fleet.fetch(request).await.map_err(|status| said_no(&status))?.into_inner();
+        let mut pieces =
+            self.fleet.fetch(request).await.map_err(|status| FetchError::of(&status))?.into_inner();
         let mut incoming = state.incoming(file).map_err(broken)?;
-        while let Some(piece) = pieces.message().await.map_err(|status| said_no(&status))? {
+        while let Some(piece) = pieces.message().await.map_err(|status| FetchError::of(&status))? {
             incoming.take(&piece.content).map_err(broken)?;
         }
         incoming.finish().map_err(broken)
+    }
+}
+
+/// Why a file did not come.
+#[derive(Debug)]
+pub(super) enum FetchError {
+    /// The connection ended: over the next one it may come.
+    Cut,
+    /// It is not to be had, or cannot be kept.
+    Refused(String),
+}
+
+impl FetchError {
+    fn of(status: &Status) -> Self {
+        match status.code() {
+            // What a connection that ends, or a coordinator that does, says; no coordinator says these of a file.
+            tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled => Self::Cut,
+            _ if std::error::Error::source(status).is_some() => Self::Cut,
+            _ => Self::Refused(said_no(status)),
+        }
     }
 }
 

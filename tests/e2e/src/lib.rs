@@ -13,6 +13,8 @@ pub mod control;
 pub mod document;
 pub mod engine;
 pub mod events;
+pub mod fleet;
+pub mod histogram;
 pub mod http;
 pub mod machine;
 pub mod memory;
@@ -23,7 +25,9 @@ pub mod served;
 pub mod spread;
 pub mod target;
 pub mod terminal;
+pub mod timetable;
 pub mod waiting;
+pub mod witness;
 
 pub use document::{count, counts, number, text};
 pub use engine::{Engine, Outcome};

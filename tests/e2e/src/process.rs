@@ -49,6 +49,16 @@ impl Process {
         Pid::from_child(&self.child)
     }
 
+    /// The processes that it has started and that have not been collected.
+    pub fn children(&self) -> Vec<Pid> {
+        let pid = self.pid().as_raw_nonzero();
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+        let of_list = |list: String| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let numbers = lists.flat_map(of_list).filter_map(|pid| pid.parse().ok());
+        numbers.filter_map(Pid::from_raw).collect()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal)

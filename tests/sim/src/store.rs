@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use coordinator::director::{Fact, Mark, Merged, Record, Restored, Share, Submission};
+use coordinator::director::{Fact, Mark, Merged, Record, Restored, Share, Standing, Submission};
 use measure::Gauges;
 use schedule::Rate;
 use wire::Measured;
@@ -28,7 +28,7 @@ pub(crate) struct Store {
     pub(crate) summary: Option<report::Summary>,
     pub(crate) concluded: Option<verdict::ExitCode>,
     pub(crate) reason: Option<String>,
-    quarantined: BTreeMap<String, String>,
+    standing: Standing,
     /// The plan's zero on the coordinator's clock, as it was last set.
     pub(crate) start: Option<u64>,
     /// Changes of the rate: from when on, in nanoseconds of the run, and the rate.
@@ -91,16 +91,22 @@ impl Store {
                 self.summary = conclusion.summary;
             }
             Record::Quarantine { node, reason: Some(reason) } => {
-                self.quarantined.insert(node, reason);
+                self.standing.quarantined.insert(node, reason);
             }
             Record::Quarantine { node, reason: None } => {
-                self.quarantined.remove(&node);
+                self.standing.quarantined.remove(&node);
+            }
+            Record::Drain { node, exit: Some(exit) } => {
+                self.standing.draining.insert(node, exit);
+            }
+            Record::Drain { node, exit: None } => {
+                self.standing.draining.remove(&node);
             }
         }
     }
 
     /// What a new coordinator is given.
-    pub(crate) fn restore(&self) -> (Vec<Restored>, BTreeMap<String, String>) {
+    pub(crate) fn restore(&self) -> (Vec<Restored>, Standing) {
         let facts = self.facts.iter().map(|text| serde_json::from_str::<Fact>(text).expect("a fact is read"));
         let restored =
             self.submission.clone().filter(|_| self.concluded.is_none()).map(|submission| Restored {
@@ -109,7 +115,7 @@ impl Store {
                 seconds: self.seconds.clone(),
                 marks: self.marks.values().map(read_again).collect(),
             });
-        (restored.into_iter().collect(), self.quarantined.clone())
+        (restored.into_iter().collect(), self.standing.clone())
     }
 
     /// Requests that are durably counted, as sent.

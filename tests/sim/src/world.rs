@@ -219,8 +219,8 @@ impl World {
             unix_offset_ns: 5_000_000 * S,
             settings: Settings::default(),
         };
-        let (restored, quarantined) = self.outcome.store.restore();
-        let mut director = Director::new(Timestamp::from_nanos(self.now), origin, restored, quarantined);
+        let (restored, standing) = self.outcome.store.restore();
+        let mut director = Director::new(Timestamp::from_nanos(self.now), origin, restored, standing);
         if let Some(broken) = self.outcome.scenario.broken {
             director.break_rule(broken);
         }

@@ -4,10 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use e2e::document::{Schema, parse};
-use e2e::engine::Running;
 use e2e::waiting::{SOON, wait_for};
 use e2e::{Engine, Outcome, Target, count};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 /// `coordinator run --local` with a target and flags; its report goes to `file`.
@@ -68,27 +67,19 @@ fn few_arrivals_over_many_nodes_are_exact_too() {
     }
 }
 
-/// The children of a process.
-fn children(running: &Running) -> Vec<u32> {
-    let pid = running.process.pid().as_raw_nonzero();
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    lists
-        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>())
-        .collect()
-}
-
 #[test]
 fn local_nodes_die_with_the_command_however_it_ends() {
     let folder = tempfile::tempdir().expect("a folder");
     let target = Target::start("");
     let running = local(2, "--tps 50 --duration 60s", &target, &folder.path().join("report.json")).start();
-    let pids = wait_for("two nodes", SOON, || Some(children(&running)).filter(|pids| pids.len() == 2));
+    let pids =
+        wait_for("two nodes", SOON, || Some(running.process.children()).filter(|pids| pids.len() == 2));
     wait_for("load", Duration::from_secs(30), || (count(&target.truth(), "/requests") > 10).then_some(()));
     running.process.signal(Signal::KILL);
     wait_for("their end", Duration::from_secs(10), || {
-        let is_gone = |pid: &u32| {
-            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let is_gone = |pid: &Pid| {
+            let state =
+                std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
             // What is dead and not collected yet sends nothing either.
             state.is_empty() || state.contains(") Z ")
         };

@@ -10,6 +10,8 @@ mod documents;
 mod drivers;
 mod environment;
 mod fleet;
+mod fleet_changes;
+mod fleet_exact;
 mod gbit;
 mod journeys;
 mod load;
