@@ -87,7 +87,7 @@ pub(crate) enum SubCommand {
     Logs(Logs),
     /// Make an authority, and certificates for the coordinator and its nodes
     Certs(CertsArgs),
-    /// Make a token; it is shown this once
+    /// Make a token, which is shown this once; list tokens, or call one back
     Tokens(Tokens),
 }
 
@@ -158,8 +158,8 @@ pub(crate) struct Serve {
     /// Folder of the database and the files [default: openloop/coordinator in XDG_STATE_HOME, or ~/.local/state]
     #[arg(long, value_name = "DIR", env = "COORDINATOR_STATE")]
     pub(crate) state: Option<PathBuf>,
-    /// Load no other host than this one; repeat for more
-    #[arg(long, value_name = "HOST", help_heading = "Safety")]
+    /// Load nothing else than this: HOST, ADDRESS, ADDRESS/BITS or unix:PATH; repeat for more
+    #[arg(long, value_name = "TARGET", help_heading = "Safety")]
     pub(crate) allow_target: Vec<String>,
     /// Refuse plans above this rate
     #[arg(long, value_name = "RATE", help_heading = "Safety")]
@@ -388,7 +388,7 @@ pub(crate) struct Tokens {
     #[command(flatten)]
     pub(crate) of: TokensArgs,
     /// The state folder of the coordinator that shall know it [default: that of serve]
-    #[arg(long, value_name = "DIR", env = "COORDINATOR_STATE")]
+    #[arg(long, value_name = "DIR", env = "COORDINATOR_STATE", global = true)]
     pub(crate) state: Option<PathBuf>,
 }
 

@@ -195,7 +195,14 @@ impl Director {
                 }
             }
             FromNode::Beat(beat) => self.heard_beat(now, session, &name, &beat, out),
-            FromNode::Log(lines) => out.log(&name, lines),
+            FromNode::Log(mut lines) => {
+                // What a node says is about runs that it had a part in, or about none.
+                let had = |run: &RunKey| self.runs.get(run).is_some_and(|run| run.had(&name));
+                for line in &mut lines {
+                    line.run = line.run.filter(had);
+                }
+                out.log(&name, lines);
+            }
             FromNode::Bye { reason } => {
                 node.gone = true;
                 let incarnation = node.hello.incarnation;

@@ -266,15 +266,16 @@ pub(crate) fn lease_bound_ns(settings: &Settings) -> u64 {
 
 /// Why nobody of this kind can be a node here.
 fn unfit(hello: &Hello, version: &str) -> Option<String> {
+    let named = |text: &str| !text.is_empty() && text.len() <= 128 && !text.chars().any(char::is_control);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if !named(&hello.node) || !hello.node.bytes().all(plain) || hello.node.starts_with('.') {
+        return Some("a node's name has 1 to 128 letters, digits, '-', '.' and '_'".to_owned());
+    }
     if hello.version != version {
         return Some(format!(
             "node {} is version {}, the coordinator is version {version}; a run needs the same one everywhere",
             hello.node, hello.version
         ));
-    }
-    let named = |text: &str| !text.is_empty() && text.len() <= 128 && !text.chars().any(char::is_control);
-    if !named(&hello.node) {
-        return Some("a node's name has 1 to 128 characters, none of them a control character".to_owned());
     }
     let labels = hello.labels.len() <= 64
         && hello.labels.iter().all(|(label, value)| named(label) && value.len() <= 256);

@@ -9,10 +9,11 @@
 //! Units: those of the names; instants of the wall clock are RFC 3339 in UTC.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::files::{Arrived, Repository};
 
 mod submit;
 mod views;
@@ -96,10 +97,8 @@ pub enum Request {
     Logs(LogsQuery, Reply<Vec<LogEntry>>),
     /// The files of the repository.
     Files(Reply<Vec<FileView>>),
-    /// Take the file at this path (in [`Handle::incoming`], whole and synced) into the repository by renaming it.
-    PutFile(FileView, PathBuf, Reply<FileView>),
-    /// Where the content with this digest lies.
-    File(String, Reply<PathBuf>),
+    /// Take what arrived in [`Handle::repository`] under its digest.
+    PutFile(FileView, Arrived, Reply<FileView>),
     /// Remove a file that no run of the queue needs.
     RemoveFile(String, Reply<()>),
 }
@@ -109,7 +108,7 @@ pub enum Request {
 pub struct Handle {
     requests: mpsc::Sender<Request>,
     view: watch::Receiver<Arc<FleetView>>,
-    incoming: Arc<Path>,
+    repository: Repository,
 }
 
 /// The answering end.
@@ -121,12 +120,11 @@ pub struct Inbox {
     pub view: watch::Sender<Arc<FleetView>>,
 }
 
-/// Both ends. Uploads are written to the folder `incoming` before they are handed over; it lies in the same file system
-/// as the repository.
-pub fn channel(incoming: &Path, first: FleetView) -> (Handle, Inbox) {
+/// Both ends. Files are read from `repository`, and written there before they are handed over.
+pub fn channel(repository: Repository, first: FleetView) -> (Handle, Inbox) {
     let (requests, inbox) = mpsc::channel(WAITING_LIMIT);
     let (show, view) = watch::channel(Arc::new(first));
-    (Handle { requests, view, incoming: incoming.into() }, Inbox { requests: inbox, view: show })
+    (Handle { requests, view, repository }, Inbox { requests: inbox, view: show })
 }
 
 impl Handle {
@@ -153,9 +151,9 @@ impl Handle {
         self.view.clone()
     }
 
-    /// The folder for uploads that are not whole yet.
-    pub fn incoming(&self) -> &Path {
-        &self.incoming
+    /// Where files lie, and arrive.
+    pub fn repository(&self) -> &Repository {
+        &self.repository
     }
 }
 

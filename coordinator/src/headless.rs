@@ -20,8 +20,8 @@ use crate::args::Run;
 use crate::asking::{self, Asking, Content, exit_code};
 use crate::files::{Repository, hex};
 use crate::handle::{Handle, Refused, Request, RunId, RunState, RunView, StartRequest};
-use crate::local::{LocalNodes, Start, engine_program};
-use crate::program::{Failure, Opened, listen, print, runtime, style, tell};
+use crate::local::{self, LocalNodes, LocalTarget, Start, engine_program};
+use crate::program::{Failure, Opened, listen, print, runtime, show, style, tell};
 use crate::serve::{Coordinator, Options};
 use crate::submission::Rails;
 
@@ -37,17 +37,31 @@ pub(crate) fn run(asked: Run, matches: &ArgMatches) -> Result<ExitCode, Failure>
                 "--local: that many nodes there cannot be on one machine → 1 to 1000",
             ));
         }
-        if asked.listen.tls_cert.is_some() || asked.listen.tokens {
+        let guarded = asked.listen.tls_cert.is_some() || asked.listen.tokens;
+        if guarded && asked.http_listen.is_none() {
             let what = "--local: these nodes are on this machine, and nobody else can reach its loopback";
-            return Err(Failure::usage(&format!("{what} → leave --tls-cert, --tls-key and --tokens out")));
+            let fix = "leave --tls-cert, --tls-key and --tokens out, or let people in: --http-listen ADDRESS";
+            return Err(Failure::usage(&format!("{what} → {fix}")));
+        }
+        if guarded && !asked.listen.nodes_at.ip().is_loopback() {
+            return Err(Failure::usage(
+                "--local: these nodes come over loopback, without papers → leave --nodes-listen out",
+            ));
         }
         over.nodes = over.nodes.or(Some(count));
     }
     let asking = asking::of_flags(asked.flags, matches, &over)?;
     let by_itself = matches.value_source("nodes_at") == Some(ValueSource::DefaultValue);
     let mut opened = Opened::of(&asked.listen, Rails::default(), asked.state.as_deref())?;
-    if asked.local.is_some() && by_itself {
-        opened.nodes_listen.set_port(0);
+    if asked.local.is_some() {
+        // People show papers; these nodes come over loopback, where nobody else is.
+        opened.open_to_nodes();
+        if by_itself {
+            opened.nodes_listen.set_port(0);
+        }
+    }
+    if let Some(http) = asked.http_listen {
+        opened.check_http(http)?;
     }
     let engine = asked.engine.clone().unwrap_or_else(engine_program);
     runtime()?.block_on(async {
@@ -70,8 +84,7 @@ impl Here {
         let Self { opened, asking, local, engine, http_listen } = self;
         let options = Options { tells: !asking.run.outputs.quiet, ..opened.serve_options() };
         let coordinator = Coordinator::open(opened.folder(), &options).map_err(Failure::serve)?;
-        let (handle, repository) =
-            (coordinator.handle(), Repository::open(opened.folder()).map_err(Failure::state)?);
+        let handle = coordinator.handle();
         let listener = listen("--nodes-listen", opened.nodes_listen).await?;
         let address = listener.local_addr().map_err(Failure::state)?;
         let (end, ended) = watch::channel(false);
@@ -85,7 +98,20 @@ impl Here {
             ));
             tokio::spawn(crate::http::serve(listener, handle.clone(), opened.http_options(), ended));
         }
-        let request = with_files(asking.request, &asking.files, &repository)?;
+        let mut request = with_files(asking.request, &asking.files, handle.repository())?;
+        let nowhere = local.is_some() && asking.run.file.is_none() && asking.run.plan.url.is_none();
+        let cores = local::divide(&asking.run.plan, nowhere);
+        let target = if nowhere {
+            let started = LocalTarget::start(&engine, &cores.target).await;
+            let target = started.map_err(|error| Failure::engine(&engine, &error))?;
+            if options.tells {
+                tell(&format!("no URL given: loading the built-in target on {}\n", target.url));
+            }
+            request.words.push(format!("--url={}", target.url));
+            Some(target)
+        } else {
+            None
+        };
         let nodes = match local {
             None => {
                 tell(&format!("nodes: engine node --coordinator {address}\n"));
@@ -93,7 +119,8 @@ impl Here {
             }
             Some(count) => {
                 let (folder, plan) = (opened.folder(), &asking.run.plan);
-                let start = Start { count, engine: &engine, coordinator: address.to_string(), folder, plan };
+                let (coordinator, cores) = (address.to_string(), cores.nodes);
+                let start = Start { count, engine: &engine, coordinator, folder, plan, cores };
                 Some(LocalNodes::start(&start).map_err(|error| Failure::engine(&engine, &error))?)
             }
         };
@@ -104,6 +131,9 @@ impl Here {
         let worked = work.await;
         if let Some(nodes) = course.nodes.take() {
             nodes.end().await;
+        }
+        if let Some(target) = target {
+            target.end().await;
         }
         match worked {
             Ok(Ok(())) => result,
@@ -239,7 +269,7 @@ pub(crate) fn show_report(
     let on_stderr = outputs.document_on_stdout();
     let shown = terminal_summary(&summary, &files, style(outputs.color, on_stderr));
     if on_stderr {
-        tell(&shown);
+        show(&shown);
         return Ok(code);
     }
     Ok(print(&shown, code))

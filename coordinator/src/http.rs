@@ -24,6 +24,7 @@ mod points;
 mod runs;
 mod server;
 mod session;
+mod watched;
 
 pub use openapi::openapi;
 pub use server::{Ended, serve};
@@ -37,7 +38,7 @@ use clock::{Clock as _, OsClock};
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::handle::Handle;
-use crate::security::{FailureLimiter, TokenKey, Tried};
+use crate::security::{Audit, FailureLimiter, TokenError, TokenKey, Tried};
 
 /// How the edge is set up.
 #[derive(Clone, Debug)]
@@ -54,6 +55,8 @@ pub struct Options {
     pub connection_limit: usize,
     /// How long the whole head of a request may take, the wait for it on a kept connection included.
     pub head_patience: Duration,
+    /// Where refusals are noted.
+    pub audit: Audit,
 }
 
 impl Default for Options {
@@ -65,6 +68,7 @@ impl Default for Options {
             upload_limit: 1 << 30,
             connection_limit: 512,
             head_patience: Duration::from_secs(30),
+            audit: Audit::default(),
         }
     }
 }
@@ -99,7 +103,8 @@ impl Edge {
     }
 
     /// Counts a wrong token from `peer`.
-    pub(crate) fn failed(&self, peer: SocketAddr) -> Tried {
+    pub(crate) fn failed(&self, peer: SocketAddr, why: TokenError) -> Tried {
+        self.options.audit.refused(OsClock.now(), "the HTTP edge", peer.ip(), &why.to_string());
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.failed(OsClock.now(), peer.ip())
     }

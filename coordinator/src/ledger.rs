@@ -44,8 +44,9 @@ pub(crate) struct Ledger {
     pending: BTreeMap<u64, (Vec<(ByShard, Measured)>, Gauges)>,
     dirty: BTreeSet<(String, u64)>,
     dirty_since: Option<Timestamp>,
-    /// Sums into which one delta is unpacked to be looked at.
+    /// Sums into which one delta is unpacked to be looked at, and whose it is.
     scratch: Totals,
+    unpacked: Option<(String, u64, u64)>,
     spare: Vec<Totals>,
     pub(crate) lag_p99_worst_ns: u64,
 }
@@ -111,6 +112,7 @@ impl Ledger {
             dirty: BTreeSet::new(),
             dirty_since: None,
             scratch: Totals::new(shape),
+            unpacked: None,
             spare: Vec::new(),
             lag_p99_worst_ns: 0,
         }
@@ -176,9 +178,8 @@ impl Ledger {
 
     /// Adds a delta that was checked; the complete second that it corrects, if it does.
     fn merge(&mut self, node: &str, place: u32, delta: &Delta) -> Option<u64> {
-        self.scratch.clear();
-        let fits = delta.measured.add_to(&mut self.scratch, ByShard::LeftOut);
-        fits.expect("Invariant: the shape of a delta was checked against the names");
+        self.unpack(node, delta);
+        self.unpacked = None;
         let life = self.lives.entry((node.to_owned(), delta.incarnation)).or_default();
         life.mark_next = delta.sequence + 1;
         life.until_ns = life.until_ns.max(delta.until_ns);
@@ -199,6 +200,28 @@ impl Ledger {
         add_gauges(&mut open.gauges, delta.gauges);
         open.told_by.insert(node.to_owned());
         None
+    }
+
+    /// Unpacks a delta whose shape fits the names, and says what in it contradicts itself or the plan.
+    pub(crate) fn contradiction(
+        &mut self,
+        limits: &bounds::Limits,
+        node: &str,
+        delta: &Delta,
+    ) -> Option<String> {
+        self.unpack(node, delta);
+        let share = self.lives.get(&(node.to_owned(), delta.incarnation)).map(|life| &life.share);
+        bounds::contradiction(limits, share, &self.scratch)
+    }
+
+    fn unpack(&mut self, node: &str, delta: &Delta) {
+        let whose = (node.to_owned(), delta.incarnation, delta.sequence);
+        if self.unpacked.as_ref() != Some(&whose) {
+            self.scratch.clear();
+            let fits = delta.measured.add_to(&mut self.scratch, ByShard::LeftOut);
+            fits.expect("Invariant: the shape of a delta was checked against the names");
+            self.unpacked = Some(whose);
+        }
     }
 
     fn open_second(&mut self, index: u64) -> &mut Open {
@@ -275,6 +298,7 @@ impl Ledger {
             marks.push(Mark { node, incarnation, next: life.mark_next, until_ns: life.until_ns, share });
         }
         let mut seconds = Vec::new();
+        self.unpacked = None;
         for (second, (parts, gauges)) in std::mem::take(&mut self.pending) {
             self.scratch.clear();
             for (by_shard, part) in parts {

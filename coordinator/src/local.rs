@@ -10,6 +10,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use plan::{Cores, IoChoice, Pacing, Plan};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// How long a node may take to leave.
@@ -41,8 +42,32 @@ pub(crate) struct Start<'a> {
     pub(crate) coordinator: String,
     /// Where their state and logs lie.
     pub(crate) folder: &'a Path,
-    /// The plan, whose cores they share.
+    /// The plan, which says how they use this host.
     pub(crate) plan: &'a Plan,
+    /// The cores that they share.
+    pub(crate) cores: Vec<usize>,
+}
+
+/// How the cores of this host are used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Division {
+    /// By the nodes.
+    pub(crate) nodes: Vec<usize>,
+    /// By the built-in target, where there is one.
+    pub(crate) target: Vec<usize>,
+}
+
+/// Divides the cores that the plan names, as an engine alone does: the lower half is a built-in target's, where there are enough.
+pub(crate) fn divide(plan: &Plan, with_target: bool) -> Division {
+    division(cores(plan), with_target)
+}
+
+fn division(all: Vec<usize>, with_target: bool) -> Division {
+    if !with_target || all.len() < 2 {
+        return Division { target: all.clone(), nodes: all };
+    }
+    let (lower, upper) = all.split_at(all.len() / 2);
+    Division { target: lower.to_vec(), nodes: upper.to_vec() }
 }
 
 /// The engine beside this program, or the one that the shell would find.
@@ -86,7 +111,7 @@ impl LocalNodes {
     /// # Errors
     /// The program cannot be started.
     pub(crate) fn start(how: &Start<'_>) -> io::Result<Self> {
-        let cores = cores(how.plan);
+        let cores = &how.cores;
         let mut nodes = Vec::new();
         for index in 0..how.count as usize {
             let name = format!("local-{}", index + 1);
@@ -95,10 +120,9 @@ impl LocalNodes {
             let log = state.join("log");
             let mut command = Command::new(how.engine);
             command.arg("node").args(["--coordinator", &how.coordinator]).args(["--name", &name]);
-            command
-                .arg("--state")
-                .arg(&state)
-                .args(["--cores", &cores_of(index, how.count as usize, &cores)]);
+            command.arg("--state").arg(&state).args(["--cores", &cores_of(index, how.count as usize, cores)]);
+            // Whoever asks for this run has this machine already.
+            command.args(["--allow-target", "any"]);
             command.arg("--die-with-parent").args(own_words(how.plan));
             let written = File::create(&log)?;
             command.stdin(Stdio::piped()).stdout(written.try_clone()?).stderr(written).kill_on_drop(true);
@@ -132,15 +156,7 @@ impl LocalNodes {
         for node in &mut self.nodes {
             // The pipe's end tells it.
             drop(node.child.stdin.take());
-            let pid = node
-                .child
-                .id()
-                .and_then(|pid| i32::try_from(pid).ok())
-                .and_then(rustix::process::Pid::from_raw);
-            if let Some(pid) = pid {
-                // It may be gone already.
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            }
+            terminate(&node.child);
         }
         for node in &mut self.nodes {
             if tokio::time::timeout(FAREWELL, node.child.wait()).await.is_err() {
@@ -148,6 +164,65 @@ impl LocalNodes {
                 let _ = node.child.start_kill();
             }
         }
+    }
+}
+
+/// The built-in target, for a run that names none.
+#[derive(Debug)]
+pub(crate) struct LocalTarget {
+    child: Child,
+    /// Where it is.
+    pub(crate) url: String,
+}
+
+impl LocalTarget {
+    /// Starts it on a free port of loopback.
+    ///
+    /// # Errors
+    /// The program cannot be started, or does not say where it listens.
+    pub(crate) async fn start(engine: &Path, cores: &[usize]) -> io::Result<Self> {
+        let mut command = Command::new(engine);
+        command.args([
+            "target",
+            "--listen",
+            "127.0.0.1:0",
+            "--die-with-parent",
+            "--cores",
+            &cores_of(0, 1, cores),
+        ]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let stderr = child.stderr.take().ok_or_else(|| io::Error::other("it has no output"))?;
+        let mut lines = BufReader::new(stderr).lines();
+        let address = async {
+            while let Some(line) = lines.next_line().await? {
+                if let Some(rest) = line.strip_prefix("target: ") {
+                    return Ok(rest.split(' ').next().unwrap_or_default().to_owned());
+                }
+            }
+            Err(io::Error::other("the built-in target ended"))
+        };
+        let url = tokio::time::timeout(FAREWELL, address).await??;
+        // What else it says is nobody's; it must not wait for a reader.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Self { child, url })
+    }
+
+    /// Ends it, and waits for that.
+    pub(crate) async fn end(mut self) {
+        terminate(&self.child);
+        if tokio::time::timeout(FAREWELL, self.child.wait()).await.is_err() {
+            // Then it is killed as it is dropped.
+            let _ = self.child.start_kill();
+        }
+    }
+}
+
+/// Asks a child to end; it may be gone already.
+fn terminate(child: &Child) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
 }
 
@@ -168,6 +243,19 @@ fn own_words(plan: &Plan) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_built_in_target_has_the_lower_half_of_the_cores() {
+        for (all, with_target, nodes, target) in [
+            (&[0, 1, 2, 3, 4][..], true, &[2, 3, 4][..], &[0, 1][..]),
+            (&[0, 1], true, &[1], &[0]),
+            (&[7], true, &[7], &[7]),
+            (&[0, 1], false, &[0, 1], &[0, 1]),
+        ] {
+            let expected = Division { nodes: nodes.to_vec(), target: target.to_vec() };
+            assert_eq!(division(all.to_vec(), with_target), expected);
+        }
+    }
 
     #[test]
     fn nodes_share_the_cores_without_overlap_where_there_are_enough() {

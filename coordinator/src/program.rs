@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use command::{Color, Refusal};
 use report::Style;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -19,7 +20,7 @@ use crate::args::{self, Asked, Listen, Serve, SubCommand};
 use crate::director::Settings;
 use crate::handle::Refused;
 use crate::headless::{self, refused_code};
-use crate::security::{TokenKey, check_bind, server_config};
+use crate::security::{Audit, TokenKey, check_bind, server_config};
 use crate::serve::{Coordinator, Options, ServeError};
 use crate::store::Retention;
 use crate::submission::Rails;
@@ -122,6 +123,8 @@ pub(crate) struct Opened {
     settings: Settings,
     tls: Option<(PathBuf, PathBuf)>,
     tokens: Option<Arc<TokenKey>>,
+    nodes_tokens: Option<Arc<TokenKey>>,
+    audit: Audit,
     names: Vec<String>,
     folder: PathBuf,
     nodes_tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
@@ -167,7 +170,9 @@ impl Opened {
             nodes_tls: config(listen.node_ca.as_deref(), &["h2"])?,
             http_tls: config(None, &["h2", "http/1.1"])?,
             tls,
+            nodes_tokens: tokens.clone(),
             tokens,
+            audit: Audit::default(),
             names: listen.http_name.clone(),
             folder,
             _temporary: temporary,
@@ -182,9 +187,11 @@ impl Opened {
         Options {
             nodes: rpc::Options {
                 tls: self.nodes_tls.clone(),
-                tokens: self.tokens.clone(),
+                tokens: self.nodes_tokens.clone(),
+                audit: self.audit.clone(),
                 ..rpc::Options::default()
             },
+            audit: self.audit.clone(),
             rails: self.rails.clone(),
             retention: Retention::default(),
             settings: self.settings,
@@ -196,9 +203,22 @@ impl Opened {
         http::Options {
             tls: self.http_tls.clone(),
             tokens: self.tokens.clone(),
+            audit: self.audit.clone(),
             names: self.names.clone(),
             ..http::Options::default()
         }
+    }
+
+    /// Lets nodes in without papers: they come over loopback.
+    pub(crate) fn open_to_nodes(&mut self) {
+        self.nodes_tls = None;
+        self.nodes_tokens = None;
+    }
+
+    /// Whether people may be listened to there.
+    pub(crate) fn check_http(&self, address: SocketAddr) -> Result<(), Failure> {
+        check_bind("the HTTP edge", address, self.tls.is_some(), self.tokens.is_some())
+            .map_err(|refused| Failure::new(refused.to_string(), ExitCode::Refused))
     }
 
     pub(crate) fn scheme(&self) -> &'static str {
@@ -209,24 +229,25 @@ impl Opened {
 /// Serves until a signal comes.
 fn serve(flags: &Serve) -> Result<ExitCode, Failure> {
     let state = flags.state.clone().map_or_else(default_state, Ok)?;
-    let hosts = flags.allow_target.iter().map(|text| plan::Host::parse(text));
+    let allowed = flags.allow_target.iter().map(|text| plan::Allowed::parse(text)).collect::<Result<_, _>>();
+    let allowed = allowed.map_err(|error| error.at(plan::Place::Flag("--allow-target")))?;
     let rails = Rails {
-        targets: hosts
-            .collect::<Result<_, _>>()
-            .map_err(|error| error.at(plan::Place::Flag("--allow-target")))?,
+        fence: Some(plan::Fence { allowed, own: Vec::new() }),
+        own: Vec::new(),
         rate_guard: crate::asking::value("--rate-guard", flags.rate_guard.as_deref(), plan::parse_rate)?,
     };
     let opened = Opened::of(&flags.listen, rails, Some(&state))?;
-    check_bind("the HTTP edge", flags.http_listen, opened.tls.is_some(), opened.tokens.is_some())
-        .map_err(|refused| Failure::new(refused.to_string(), ExitCode::Refused))?;
+    opened.check_http(flags.http_listen)?;
     let retention = Retention { runs: flags.keep_runs, ..Retention::default() };
     let options = Options { retention, tells: !flags.quiet, ..opened.serve_options() };
     runtime()?.block_on(async {
-        let coordinator = Coordinator::open(opened.folder(), &options).map_err(Failure::serve)?;
         let nodes = listen("--nodes-listen", opened.nodes_listen).await?;
         let people = listen("--http-listen", flags.http_listen).await?;
         let address = |listener: &TcpListener| listener.local_addr().map_err(Failure::state);
         let (nodes_at, people_at) = (address(&nodes)?, address(&people)?);
+        let rails = Rails { own: vec![nodes_at, people_at], ..options.rails };
+        let options = Options { rails, ..options };
+        let coordinator = Coordinator::open(opened.folder(), &options).map_err(Failure::serve)?;
         if !flags.quiet {
             tell(&format!(
                 "nodes: engine node --coordinator {nodes_at}\npeople: {}://{people_at}/\n",
@@ -273,6 +294,7 @@ pub(crate) async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListene
 }
 
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    raise_descriptor_limit();
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Failure::state)
 }
 
@@ -301,8 +323,22 @@ pub(crate) fn print(text: &str, code: ExitCode) -> ExitCode {
     }
 }
 
-/// Prints on standard error; a closed one is nobody to tell.
+/// Prints on standard error, line by line, without what a terminal would obey: nodes and plans say what they please. A closed
+/// one is nobody to tell.
 pub(crate) fn tell(text: &str) {
+    let lines: Vec<String> = text.lines().map(|line| report::sanitized(line) + "\n").collect();
+    show(&lines.concat());
+}
+
+/// Prints what was made for a terminal on standard error.
+pub(crate) fn show(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// A connection takes a descriptor, and so does a file that is handed out; the usual limit holds few fleets.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused, fewer nodes find a place.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

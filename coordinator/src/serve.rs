@@ -13,18 +13,22 @@
 //! keeps its order; when the disk fails, nothing leaves any more.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock as _, OsClock, Timestamp};
+use rustix::fs::{FlockOperation, flock};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::director::{Action, Director, Event, Origin, Restored, Settings};
 use crate::files::Repository;
 use crate::handle::{FleetView, Handle, Inbox, RunId, RunState, RunView};
 use crate::rpc::{self, Heard};
+use crate::security::Audit;
 use crate::store::{Retention, Store, StoreError, Write};
 use crate::submission::{Rails, Shown, Submitted, of_spec};
 use crate::wall::{now_unix_ns, rfc3339};
@@ -57,6 +61,8 @@ pub struct Options {
     pub retention: Retention,
     /// Times of the protocol.
     pub settings: Settings,
+    /// Where the edges note whom they refused.
+    pub audit: Audit,
     /// Say on standard error what happens.
     pub tells: bool,
 }
@@ -74,6 +80,14 @@ pub enum ServeError {
         path: String,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// Another coordinator has it.
+    #[error(
+        "the state folder {path}: another coordinator is at work on it → end that one, or another --state DIR"
+    )]
+    Taken {
+        /// The folder.
+        path: String,
     },
     /// What the system told of this host.
     #[error("this host does not tell its boot: {0}")]
@@ -103,7 +117,10 @@ struct State {
     director: Director,
     rails: Arc<Rails>,
     retention: Retention,
+    audit: Audit,
     tells: bool,
+    /// Held for as long as the coordinator works on the folder.
+    _lock: File,
     about: BTreeMap<u128, About>,
     sessions: BTreeMap<u64, mpsc::Sender<wire::ToNode>>,
     held: Held,
@@ -115,6 +132,8 @@ struct State {
     is_stale: bool,
     /// Not before this is it shown again.
     shown_from: Timestamp,
+    /// For plans that are being read.
+    places: Arc<Semaphore>,
     read: mpsc::UnboundedSender<asked::Read>,
     reading: Option<mpsc::UnboundedReceiver<asked::Read>>,
 }
@@ -127,6 +146,7 @@ impl Coordinator {
     pub fn open(folder: &Path, options: &Options) -> Result<Self, ServeError> {
         let wrong = |source| ServeError::Folder { path: folder.display().to_string(), source };
         crate::files::private_folder(folder).map_err(wrong)?;
+        let lock = take(folder)?;
         let store = Store::open(folder)?;
         let repository = Repository::open(folder).map_err(wrong)?;
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(ServeError::Boot)?;
@@ -166,7 +186,9 @@ impl Coordinator {
             director,
             rails: Arc::new(options.rails.clone()),
             retention: options.retention,
+            audit: options.audit.clone(),
             tells: options.tells,
+            _lock: lock,
             about,
             sessions: BTreeMap::new(),
             held: Held::default(),
@@ -177,10 +199,11 @@ impl Coordinator {
             started_at: rfc3339(now_unix_ns()),
             is_stale: true,
             shown_from: Timestamp::ZERO,
+            places: Arc::new(Semaphore::new(asked::READ_AT_ONCE)),
             read,
             reading: Some(reading),
         };
-        let (handle, inbox) = crate::handle::channel(state.repository.incoming(), state.view());
+        let (handle, inbox) = crate::handle::channel(state.repository.clone(), state.view());
         Ok(Self { state, inbox, handle })
     }
 
@@ -232,7 +255,10 @@ impl Coordinator {
                 Some(request) = inbox.requests.recv() => state.asked(request),
                 Some(read) = reading.recv() => state.was_read(read),
                 () = wake => state.decide(Event::Wake),
-                _ = shown.tick() => state.show(&inbox),
+                _ = shown.tick() => {
+                    state.note_refusals();
+                    state.show(&inbox);
+                }
                 _ = tidied.tick() => state.tidy(),
                 _ = ended.wait_for(|over| *over) => break,
             }
@@ -240,6 +266,20 @@ impl Coordinator {
         state.shown_from = Timestamp::ZERO;
         state.show(&inbox);
         Ok(state.store.flush().await?)
+    }
+}
+
+/// Takes the folder for this process alone; the kernel gives it back when the process ends, however it does.
+fn take(folder: &Path) -> Result<File, ServeError> {
+    let path = || folder.display().to_string();
+    let wrong = |source: std::io::Error| ServeError::Folder { path: path(), source };
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let lock = options.open(folder.join("lock")).map_err(wrong)?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(ServeError::Taken { path: path() }),
+        Err(error) => Err(wrong(error.into())),
     }
 }
 
@@ -275,7 +315,7 @@ impl State {
                 self.sessions.insert(session, tell);
             }
             // What comes over a connection that was ended is not heard.
-            Heard::Message(session, at, message) => {
+            Heard::Message(session, at, message, _place) => {
                 if self.sessions.contains_key(&session) {
                     self.decide(Event::Message { session, at, message });
                 }
@@ -345,7 +385,7 @@ impl State {
         let mut entries = Vec::with_capacity(lines.len());
         for line in lines {
             if self.tells && node == "coordinator" {
-                crate::tell(&format!("{}\n", line.text));
+                crate::tell(&report::sanitized(&line.text));
             }
             entries.push(crate::handle::LogEntry {
                 position: self.next_line,
@@ -357,6 +397,14 @@ impl State {
             self.next_line += 1;
         }
         self.store.write(Write::Log(entries));
+    }
+
+    /// Notes in the log whom the edges refused.
+    fn note_refusals(&mut self) {
+        for text in self.audit.take(OsClock.now()) {
+            let line = wire::LogLine { number: 0, unix_ns: now_unix_ns(), run: None, text };
+            self.log("coordinator", vec![line]);
+        }
     }
 
     /// Shows how things stand, and keeps what the history needs of it. Of a large fleet that takes its time, and is done the

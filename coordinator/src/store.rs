@@ -32,6 +32,9 @@ mod write;
 pub use read::Kept;
 pub use seal::{Key, KeyError};
 
+/// The database, within the state folder.
+const DATABASE: &str = "coordinator.sqlite";
+
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -134,7 +137,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let path = folder.join("coordinator.sqlite");
+        let path = folder.join(DATABASE);
         let wrong = |source| StoreError::Sql { path: path.clone(), source };
         let key = Key::of(folder)?;
         let mut writer = Connection::open(&path).map_err(wrong)?;

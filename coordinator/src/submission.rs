@@ -7,12 +7,11 @@
 //! the same submission. Files are found by digest; no path that a stranger wrote is opened.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use command::{Carried, Run};
+use command::Run;
 use plan::document::{PlanFile, WorkloadLoad};
-use plan::{Load, Plan, quoted, rate_text};
+use plan::{Load, Plan, quoted};
 use schedule::{Phase, Profile};
 use wire::{FileRef, RunKey, Spec};
 
@@ -20,11 +19,15 @@ use crate::director::{Rated, Submission, Terms};
 use crate::files::{Repository, from_hex};
 use crate::handle::{Refused, RefusedKind, StartRequest};
 
+mod carried;
+mod rails;
 mod terms;
 #[cfg(test)]
 mod tests;
 mod text;
 
+use carried::Carried;
+pub use rails::Rails;
 pub(crate) use text::{spec_of, text_of};
 
 /// A submission, and what only the edges need of it.
@@ -49,15 +52,6 @@ pub struct Shown {
     pub words: Vec<String>,
     /// The user's labels.
     pub tags: BTreeMap<String, String>,
-}
-
-/// What a coordinator allows.
-#[derive(Clone, Debug, Default)]
-pub struct Rails {
-    /// The only hosts that may be loaded; empty: the nodes' own rails decide alone.
-    pub targets: Vec<plan::Host>,
-    /// The highest rate.
-    pub rate_guard: Option<plan::Rate>,
 }
 
 /// Reads what somebody wants to run, as the run `run`.
@@ -110,13 +104,10 @@ pub fn of_spec(
     repository: &Repository,
     rails: &Rails,
 ) -> Result<Submitted, Refused> {
-    let place = |(path, file): (&String, &FileRef)| (path.clone(), repository.path(&file.sha256));
-    let variables = spec.variables.clone();
-    let carried = Carried { variables, files: spec.files.iter().map(place).collect() };
-    let read = command::of_words(&spec.words, &carried).map_err(|refusal| {
+    let read = command::of_words(&spec.words, &Carried::of(&spec, repository)).map_err(|refusal| {
         let is_rail = refusal.exit_code == verdict::ExitCode::Refused;
         let kind = if is_rail { RefusedKind::Forbidden } else { RefusedKind::Invalid };
-        Refused::new(kind, as_written(&refusal.message, &carried.files))
+        Refused::new(kind, refusal.message)
     })?;
     check(&read, rails)?;
     let spec_text = text_of(&spec);
@@ -136,14 +127,6 @@ pub fn of_spec(
     };
     let shown = shown(&submission.spec, &read);
     Ok(Submitted { submission, spec_text, at_unix_ns, shown })
-}
-
-/// Messages name files as they were written, not where they lie.
-fn as_written(message: &str, files: &BTreeMap<String, PathBuf>) -> String {
-    let replace = |message: String, (written, place): (&String, &PathBuf)| {
-        message.replace(&*place.to_string_lossy(), written)
-    };
-    files.iter().fold(message.to_owned(), replace)
 }
 
 fn name_of(terms: &Terms, run: &Run) -> String {
@@ -173,28 +156,18 @@ fn check(run: &Run, rails: &Rails) -> Result<(), Refused> {
     if run.file.is_none() && plan.url.is_none() {
         return invalid("nothing says whom to load", "a URL, e.g. http://10.0.0.7/");
     }
-    let is_allowed = |url: &&plan::Url| rails.targets.is_empty() || rails.targets.contains(url.host());
-    if let Some(url) = targets(run).iter().find(|url| !is_allowed(url)) {
-        let what = format!("{} is not among the hosts that this coordinator may load", url.host());
-        let fix = "another target, or coordinator serve --allow-target HOST";
-        return Err(Refused::new(RefusedKind::Forbidden, format!("{what} → {fix}")));
-    }
-    let highest = run.file.as_ref().map(|from| from.file.highest_rate()).or(plan.highest_rate());
-    match (highest, rails.rate_guard) {
-        (Some(rate), Some(guard)) if rate > guard => {
-            let (rate, guard) = (rate_text(rate), rate_text(guard));
-            let what = format!("the plan reaches {rate}/s, above this coordinator's guard of {guard}/s");
-            let fix = "a lower rate, or coordinator serve --rate-guard RATE";
-            Err(Refused::new(RefusedKind::Forbidden, format!("{what} → {fix}")))
-        }
-        _ => Ok(()),
-    }
+    rails.check(&ways(run), highest(run))
 }
 
-fn targets(run: &Run) -> Vec<&plan::Url> {
+fn highest(run: &Run) -> Option<plan::Rate> {
+    run.file.as_ref().map(|from| from.file.highest_rate()).or(run.plan.highest_rate())
+}
+
+/// What a run loads, and by which way.
+fn ways(run: &Run) -> Vec<(&plan::Url, &plan::Connections)> {
     match &run.file {
-        Some(from) => from.file.targets.iter().map(|target| &target.url).collect(),
-        None => run.plan.url.iter().collect(),
+        Some(from) => from.file.targets.iter().map(|target| (&target.url, &target.connections)).collect(),
+        None => run.plan.url.iter().map(|url| (url, &run.plan.connections)).collect(),
     }
 }
 
@@ -248,10 +221,12 @@ fn with_warmup(profile: &Profile, warmup_ns: u64) -> Result<Profile, Refused> {
 }
 
 fn shown(spec: &Spec, run: &Run) -> Shown {
-    let targets: Vec<String> = targets(run).iter().map(|url| url.authority()).collect();
+    let targets: Vec<String> = ways(run).iter().map(|(url, _)| url.authority()).collect();
+    // In one form, whatever form they came in: what follows a flag is told from a flag.
+    let words = command::plain_words(&spec.words).unwrap_or_default();
     Shown {
         target: targets.join(", "),
-        words: spec.words.iter().map(|word| text::without_secrets(word)).collect(),
+        words: words.iter().map(|word| text::without_secrets(word)).collect(),
         tags: run.plan.tags.iter().map(|tag| (tag.name.clone(), tag.value.clone())).collect(),
     }
 }

@@ -102,6 +102,7 @@ pub fn dial(plan: &Plan, url: &Url) -> Result<Dialled, DialError> {
 
 fn dial_with(plan: &Plan, url: &Url, world: &World<'_>) -> Result<Dialled, DialError> {
     if let Some(socket) = &plan.connections.unix_socket {
+        plan.rails.check_socket(socket)?;
         let route = Route::Unix(socket.kernel_name().into());
         return Ok(Dialled { addresses: vec![socket.to_string()], routes: vec![route], notes: Vec::new() });
     }
@@ -121,7 +122,7 @@ fn dial_with(plan: &Plan, url: &Url, world: &World<'_>) -> Result<Dialled, DialE
         Host::Name(name) => addresses_of(name, port, place, world)?,
     };
     for address in &all {
-        plan.rails.check_address(&host, address.ip())?;
+        plan.rails.check_way(&host, *address)?;
     }
     let chosen = choose(plan.connections.dns, &host, all, world, &mut notes)?;
     if chosen.len() > 1 {

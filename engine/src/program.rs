@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 
 use report::{Summary, merge, terminal_summary};
+use rustix::process::{Signal, set_parent_process_death_signal};
 use verdict::ExitCode;
 
 use crate::args::{self, Color, Command, Merge, Refusal, Sink, TargetAlone};
@@ -159,6 +160,12 @@ fn merge_files(asked: &Merge) -> ExitCode {
 
 /// Runs the built-in target until a signal comes, then prints its truth.
 fn target_alone(alone: TargetAlone) -> ExitCode {
+    if alone.die_with_parent
+        && let Err(error) = set_parent_process_death_signal(Some(Signal::TERM))
+    {
+        tell(&format!("error: --die-with-parent: {error} → leave it out\n"));
+        return ExitCode::Environment;
+    }
     host::raise_descriptor_limit();
     let facts = host::Facts::gather();
     let cores = divide(&alone.cores, &facts.cores, false).engine;

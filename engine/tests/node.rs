@@ -23,7 +23,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use schedule::Cells;
 use sha2::{Digest as _, Sha256};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
-use wire::{Delta, FileRef, FromNode, Spec, ToNode};
+use wire::{Delta, Fencing, FileRef, FromNode, Spec, ToNode};
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
@@ -124,6 +124,47 @@ async fn what_a_node_sends_ends_with_its_lease_and_goes_on_with_new_cells() {
     node.terminate();
     fleet.until(|m| matches!(m, FromNode::Bye { .. })).await;
     assert_eq!(node.wait().await, Some(143));
+}
+
+#[tokio::test]
+async fn s9_commands_of_old_and_of_another_coordinator_never_double_the_load() {
+    let (target, mut fleet) = (target(), Fleet::open(None).await);
+    let node = Node::start(&fleet, "a", &[]);
+    fleet.hello().await;
+    fleet.welcome(LEASE_NS, false);
+    let spec = spec(&target, &["--tps=400", "--duration=60s"]);
+    let start = begin(&mut fleet, spec.clone()).await;
+    // A quarter of the cells, from now on; and everything that was said before, again, late and by somebody else.
+    let quarter: Cells = Cells::all().iter().filter(|cell| cell % 4 == 0).collect();
+    let from_ns = OsClock.now().nanos_since(start).saturating_add(1_200 * MS);
+    fleet.tell(ToNode::Assign { run: RUN, fencing: fencing(5), from_ns, cells: quarter });
+    fleet.until(|m| matches!(m, FromNode::Obeyed { epoch: 5, .. })).await;
+    let all = |fencing| ToNode::Assign { run: RUN, fencing, from_ns, cells: Cells::all() };
+    let arm = |fencing, cells| ToNode::Arm { run: RUN, fencing, start, from_ns: 0, cells, rates: Vec::new() };
+    for _ in 0..3 {
+        for epoch in 0..5 {
+            fleet.tell(all(fencing(epoch)));
+            fleet.tell(arm(fencing(epoch), Cells::all()));
+        }
+        fleet.tell(all(Fencing { term: 0, epoch: 99 }));
+        fleet.tell(arm(Fencing { term: 0, epoch: 99 }, Cells::all()));
+        fleet.tell(ToNode::Prepare { run: RUN, fencing: fencing(0), spec: Box::new(spec.clone()) });
+        fleet.tell(ToNode::Prepare { run: RUN + 1, fencing: fencing(0), spec: Box::new(spec.clone()) });
+        fleet.tell(ToNode::Stop { run: RUN + 1, fencing: fencing(9) });
+        fleet.tell(ToNode::Abort {
+            run: RUN,
+            fencing: Fencing { term: 0, epoch: 99 },
+            reason: "old".to_owned(),
+        });
+    }
+    let from = start.plus_nanos(from_ns);
+    fleet.wait(Duration::from_nanos(from.nanos_since(OsClock.now()) + 100 * MS)).await;
+    let (begun, at) = (target.truth().requests, OsClock.now());
+    fleet.wait(Duration::from_secs(2)).await;
+    let sent = target.truth().requests - begun;
+    let due = 100 * OsClock.now().nanos_since(at) / SECOND;
+    assert!(sent <= due + 5 && sent + 30 >= due, "{sent} requests, {due} due in its cells");
+    drop(node);
 }
 
 #[tokio::test]
@@ -239,6 +280,21 @@ async fn files_come_from_the_coordinator_and_are_checked() {
     assert!(target.stop().bytes.request_bodies >= 50 * 200_000);
     node.kill();
     node.wait().await;
+}
+
+#[tokio::test]
+async fn a_node_measures_what_it_can_carry_before_it_joins() {
+    let mut fleet = Fleet::open(None).await;
+    let begin = OsClock.now();
+    let mut node = Node::start(&fleet, "a", &[("ENGINE_CAPACITY", "measure")]);
+    let hello = fleet.hello().await;
+    let took_ms = OsClock.now().nanos_since(begin) / MS;
+    let capacity = hello.capacity.expect("it was measured");
+    assert!(capacity >= schedule::Rate::per_second(100), "{capacity:?}");
+    assert!(took_ms < 12_000, "{took_ms} ms");
+    node.terminate();
+    node.wait().await;
+    assert!(node.said().contains("measured over loopback"), "it is said");
 }
 
 #[tokio::test]

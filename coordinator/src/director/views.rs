@@ -11,9 +11,19 @@ use crate::handle::{NodeState, NodeView, RunId, RunView, SecondView};
 use crate::run::Run;
 
 impl Director {
-    /// Every node that is known, rising by name.
+    /// Every node that is known, rising by name; those that were shut out before this life of the coordinator, too.
     pub fn node_views(&self, now: Timestamp) -> Vec<NodeView> {
-        self.fleet.nodes.iter().map(|(name, node)| self.node_view(now, name, node)).collect()
+        let known = self.fleet.nodes.iter().map(|(name, node)| self.node_view(now, name, node));
+        let absent = self.fleet.quarantined.iter().filter(|(name, _)| !self.fleet.nodes.contains_key(*name));
+        let shut_out = absent.map(|(name, why)| NodeView {
+            name: name.clone(),
+            state: NodeState::Quarantined,
+            why: why.clone(),
+            ..NodeView::default()
+        });
+        let mut views: Vec<NodeView> = known.chain(shut_out).collect();
+        views.sort_by(|one, other| one.name.cmp(&other.name));
+        views
     }
 
     /// Every run that is under way, or ended a moment ago, in the order in which they were taken.

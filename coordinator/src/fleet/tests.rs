@@ -48,8 +48,9 @@ fn who_is_unfit_hears_why() {
     fleet.quarantined.insert("bad".to_owned(), "it lied".to_owned());
     for (hello, said) in [
         (Hello { version: "2".to_owned(), ..hello("a", 1) }, "version 2, the coordinator is version 1"),
-        (hello("", 1), "1 to 128 characters"),
-        (hello("a\u{1b}[2J", 1), "control character"),
+        (hello("", 1), "1 to 128 letters"),
+        (hello("a\u{1b}[2J", 1), "1 to 128 letters"),
+        (hello("<b>", 1), "1 to 128 letters"),
         (Hello { zone: Some("\n".to_owned()), ..hello("a", 1) }, "zone"),
         (hello("bad", 1), "it lied"),
     ] {

@@ -1,9 +1,9 @@
 //! Bodies, both ways: JSON that is bounded and says what is wrong with it; answers that are made piece by piece.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 
 use super::error::Problem;
 
+/// How long the body of JSON may take to come, and each piece of a file.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
 /// The largest body of JSON that is read.
 pub(crate) const JSON_LIMIT: usize = 1 << 20;
 
@@ -65,11 +67,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     }
 }
 
-/// The whole body, if it has at most `limit` bytes.
+/// The whole body, if it has at most `limit` bytes and comes in time.
 pub(crate) async fn whole(request: Request, limit: usize) -> Result<Bytes, Problem> {
-    axum::body::to_bytes(request.into_body(), limit).await.map_err(|_| {
+    let body = in_time(axum::body::to_bytes(request.into_body(), limit)).await?;
+    body.map_err(|_| {
         let detail = format!("the body did not come whole, or has more than {limit} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_much", detail)
+    })
+}
+
+/// What a client sends, if it sends it in time.
+pub(crate) async fn in_time<T>(sent: impl Future<Output = T>) -> Result<T, Problem> {
+    tokio::time::timeout(BODY_PATIENCE, sent).await.map_err(|_| {
+        let detail = format!("the body did not come within {} s", BODY_PATIENCE.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "invalid", detail)
     })
 }
 
@@ -107,13 +118,4 @@ impl HttpBody for Pieces {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.0.poll_recv(context).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
     }
-}
-
-/// Bytes in hexadecimal digits.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

@@ -1,34 +1,28 @@
 //! Files: uploaded piece by piece, kept by their content, fetched by it.
 //!
-//! Invariant: no name that a client gives becomes part of a path. An upload lies in the folder for unfinished ones under a
-//! name of ours until it is whole and synced; what lies in the repository is found by its digest alone.
+//! Invariant: no name that a client gives becomes part of a path; what lies in the repository is found by its digest alone, and
+//! an upload that is not whole is found by nobody.
 
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request as HttpRequest, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use http_body_util::BodyExt as _;
-use ring::digest;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::Edge;
 use super::access::Caller;
-use super::body::{Asked, Json, hexadecimal, media_type, pieces, typed};
+use super::body::{Asked, Json, in_time, media_type, pieces, typed};
 use super::error::Problem;
+use crate::files::{Arrived, Repository, from_hex, hex};
 use crate::handle::{FileView, Request};
 
 /// Of a file's name for people.
 const NAME_LIMIT: usize = 255;
-const PIECE: usize = 64 << 10;
-/// Of uploads, so that no two write to one file.
-static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// What a file is called.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -38,14 +32,9 @@ pub(crate) struct UploadQuery {
     name: String,
 }
 
-/// An upload that is not whole; removed when it is dropped.
-struct Unfinished(PathBuf);
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // Once it was renamed into the repository, nothing is there.
-        let _ = std::fs::remove_file(&self.0);
-    }
+/// Work on the disk, beside what else is to be done.
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 pub(crate) async fn list(
@@ -77,35 +66,28 @@ pub(crate) async fn upload(
     if announced.is_some_and(|size: u64| size > limit) {
         return Err(too_large(limit));
     }
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let unfinished =
-        Unfinished(edge.handle.incoming().join(format!("upload-{}-{number}", std::process::id())));
-    let (sha256, size) = receive(&unfinished, request.into_body(), limit).await?;
+    let arrived = receive(edge.handle.repository().clone(), request.into_body(), limit).await?;
     let uploaded_at = clock::rfc3339(clock::wall_time());
-    let file = FileView { sha256, name: query.name, size, uploaded_at };
-    let path = unfinished.0.clone();
-    Ok(Json(edge.handle.ask(|reply| Request::PutFile(file, path, reply)).await?))
+    let kept = arrived.file();
+    let file = FileView { sha256: hex(&kept.sha256), name: query.name, size: kept.size, uploaded_at };
+    Ok(Json(edge.handle.ask(|reply| Request::PutFile(file, arrived, reply)).await?))
 }
 
-async fn receive(unfinished: &Unfinished, mut body: Body, limit: u64) -> Result<(String, u64), Problem> {
-    let full = |error: std::io::Error| Problem::unavailable(format!("cannot keep the upload: {error}"));
-    let mut file = File::create_new(&unfinished.0).await.map_err(full)?;
-    let mut digest = digest::Context::new(&digest::SHA256);
-    let mut size = 0_u64;
-    while let Some(frame) = body.frame().await {
+async fn receive(repository: Repository, mut body: Body, limit: u64) -> Result<Arrived, Problem> {
+    let full = |error: io::Error| Problem::unavailable(format!("cannot keep the upload: {error}"));
+    let mut incoming = on_disk(move || repository.begin()).await.map_err(full)?;
+    while let Some(frame) = in_time(body.frame()).await? {
         let frame = frame.map_err(|_| Problem::invalid("the upload broke off"))?;
         let Ok(piece) = frame.into_data() else {
             continue;
         };
-        size = size.saturating_add(piece.len() as u64);
-        if size > limit {
+        if incoming.size().saturating_add(piece.len() as u64) > limit {
             return Err(too_large(limit));
         }
-        digest.update(&piece);
-        file.write_all(&piece).await.map_err(full)?;
+        let written = on_disk(move || incoming.write(&piece).map(|()| incoming)).await;
+        incoming = written.map_err(full)?;
     }
-    file.sync_all().await.map_err(full)?;
-    Ok((hexadecimal(digest.finish().as_ref()), size))
+    on_disk(move || incoming.finish()).await.map_err(full)
 }
 
 fn too_large(limit: u64) -> Problem {
@@ -116,17 +98,20 @@ pub(crate) async fn download(
     State(edge): State<Arc<Edge>>,
     Path(sha256): Path<String>,
 ) -> Result<Response, Problem> {
-    let sha256 = digest_text(sha256)?;
-    let path = edge.handle.ask(|reply| Request::File(sha256, reply)).await?;
-    let mut file = File::open(&path).await.map_err(|_| Problem::missing("file"))?;
-    let size = file.metadata().await.map_err(|_| Problem::missing("file"))?.len();
+    let sha256 = from_hex(&sha256).ok_or_else(|| Problem::missing("file"))?;
+    let repository = edge.handle.repository().clone();
+    let content = on_disk(move || repository.content(&sha256)).await;
+    let mut content = content.map_err(|_| Problem::missing("file"))?;
+    let size = content.size();
     let (sender, body) = pieces();
     tokio::spawn(async move {
-        let mut buffer = vec![0; PIECE];
-        while let Ok(count) = file.read(&mut buffer).await
-            && count > 0
-            && sender.send(Bytes::copy_from_slice(&buffer[..count])).await.is_ok()
-        {}
+        // What cannot be read ends the answer before its announced end.
+        while let Ok((Some(piece), rest)) = on_disk(move || Ok((content.next_piece()?, content))).await {
+            content = rest;
+            if sender.send(Bytes::from(piece)).await.is_err() {
+                return;
+            }
+        }
     });
     let mut response = typed("application/octet-stream", body);
     let headers = response.headers_mut();
@@ -142,12 +127,6 @@ pub(crate) async fn remove(
     Path(sha256): Path<String>,
 ) -> Result<Json<()>, Problem> {
     caller.unbound("removing a file")?;
-    let sha256 = digest_text(sha256)?;
+    let sha256 = from_hex(&sha256).map(|sha256| hex(&sha256)).ok_or_else(|| Problem::missing("file"))?;
     Ok(Json(edge.handle.ask(|reply| Request::RemoveFile(sha256, reply)).await?))
-}
-
-/// What stands in a path where a digest belongs.
-fn digest_text(text: String) -> Result<String, Problem> {
-    let is_digest = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if is_digest { Ok(text) } else { Err(Problem::missing("file")) }
 }

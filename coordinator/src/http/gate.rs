@@ -11,6 +11,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
@@ -18,9 +19,13 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::access::Caller;
 use super::error::Problem;
+use super::server::Asked;
+use super::watched::{Bearing, Watched};
 use super::{Edge, count, headers};
-use crate::security::{Role, Tried};
+use crate::security::{Role, Tried, id_of};
 
+/// What live answers are (WHATWG HTML, section 9.2.5).
+const EVENTS: &str = "text/event-stream";
 /// The cookie of a session.
 pub(crate) const COOKIE: &str = "openloop_session";
 
@@ -30,13 +35,21 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// Lets a request pass, or answers it.
 pub(crate) async fn gate(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
+    if let Some(asked) = request.extensions().get::<Asked>() {
+        asked.note();
+    }
     let secure = edge.options.tls.is_some();
     let is_page = is_open(request.method(), request.uri().path());
     let response = match admit(&edge, &request) {
-        Ok(caller) => {
+        Ok((caller, bearing)) => {
             count(&edge.told.passed);
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            let response = next.run(request).await;
+            let is_live = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == EVENTS);
+            match bearing {
+                Some(bearing) if is_live => response.map(|body| Body::new(Watched::new(body, bearing))),
+                _ => response,
+            }
         }
         Err(problem) => {
             count(&edge.told.turned_away);
@@ -46,23 +59,24 @@ pub(crate) async fn gate(State(edge): State<Arc<Edge>>, mut request: Request, ne
     headers::harden(response, secure, is_page)
 }
 
-fn admit(edge: &Edge, request: &Request) -> Result<Caller, Problem> {
+/// Who asks, and with which token.
+fn admit(edge: &Edge, request: &Request) -> Result<(Caller, Option<Bearing>), Problem> {
     let host = host(request.headers(), request.uri())
         .ok_or_else(|| Problem::invalid("the request names no host, or several"))?;
     check_host(edge, host)?;
     check_origin(edge, request, host)?;
     let Some(tokens) = &edge.options.tokens else {
-        return Ok(Caller::anybody());
+        return Ok((Caller::anybody(), None));
     };
     if is_open(request.method(), request.uri().path()) {
         // Nothing behind these paths tells or changes anything.
-        return Ok(Caller { role: Role::Viewer, project: None });
+        return Ok((Caller { role: Role::Viewer, project: None }, None));
     }
     let (token, from_cookie) =
         presented(request.headers()).ok_or_else(|| unauthenticated("a token is needed"))?;
     let grant = tokens.verify(token, clock::wall_time().as_secs()).map_err(|error| {
         let peer = request.extensions().get::<Peer>().map_or(edge.bound, |peer| peer.0);
-        match edge.failed(peer) {
+        match edge.failed(peer, error) {
             Tried::Wrong => unauthenticated(&error.to_string()),
             Tried::TooOften { retry_after_s } => Problem::too_often(retry_after_s),
         }
@@ -74,7 +88,11 @@ fn admit(edge: &Edge, request: &Request) -> Result<Caller, Problem> {
         ));
     }
     match (grant.role, reads) {
-        (Role::Operator, _) | (Role::Viewer, true) => Ok(grant.into()),
+        (Role::Operator, _) | (Role::Viewer, true) => {
+            let (key, id) = (Arc::clone(tokens), id_of(token).unwrap_or_default());
+            let bearing = Bearing { key, id, expires_s: grant.expires_s };
+            Ok((grant.into(), Some(bearing)))
+        }
         (Role::Viewer, false) => Err(Problem::forbidden("this token may read only")),
         (Role::Node, _) => Err(Problem::forbidden("this token is for joining as a node only")),
     }

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use ring::digest;
 
-use super::body::{hexadecimal, typed};
+use super::body::typed;
 use super::error::Problem;
+use crate::files::{digest, hex};
 
 struct Asset {
     name: &'static str,
@@ -50,9 +50,9 @@ static ASSETS: &[Asset] = &[
 /// What each file is named by while it does not change (RFC 9110, section 8.8.3).
 static TAGS: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| {
     let tag = |asset: &Asset| {
-        let digest = digest::digest(&digest::SHA256, asset.bytes);
-        let text = hexadecimal(&digest.as_ref()[..12]);
-        HeaderValue::from_str(&format!("\"{text}\"")).expect("hexadecimal digits may stand in a header")
+        let digest = hex(&digest(asset.bytes));
+        HeaderValue::from_str(&format!("\"{}\"", &digest[..24]))
+            .expect("hexadecimal digits may stand in a header")
     };
     ASSETS.iter().map(tag).collect()
 });

@@ -3,20 +3,23 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::gate::Peer;
 use super::{Edge, Options, api, count};
 use crate::handle::Handle;
+use crate::security::{Place, Places};
 
 /// Turns true once, when the edge shall end.
 pub type Ended = watch::Receiver<bool>;
@@ -31,6 +34,8 @@ const HEAD_LIMIT: usize = 32 << 10;
 const HEADER_LIMIT: usize = 100;
 /// Requests at once on one connection of HTTP/2.
 const STREAM_LIMIT: u32 = 64;
+/// A connection whose other end takes nothing for so long is over, in milliseconds.
+const UNREAD_MS: u32 = 60_000;
 /// Without descriptors, accepting fails at once, again and again.
 const REST: Duration = Duration::from_millis(100);
 
@@ -38,7 +43,7 @@ const REST: Duration = Duration::from_millis(100);
 /// [`crate::security::check_bind`] before.
 pub async fn serve(listener: TcpListener, handle: Handle, options: Options, ended: Ended) -> io::Result<()> {
     let bound = listener.local_addr()?;
-    let places = Arc::new(Semaphore::new(options.connection_limit));
+    let places = Places::new(options.connection_limit);
     let head_patience = options.head_patience;
     let acceptor = options.tls.clone().map(TlsAcceptor::from);
     let edge = Arc::new(Edge::new(handle, options, bound, ended.clone()));
@@ -53,7 +58,7 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: Options, ende
             tokio::time::sleep(REST).await;
             continue;
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let Some(place) = places.take(peer.ip()) else {
             count(&edge.told.connections_refused);
             continue;
         };
@@ -68,10 +73,11 @@ async fn connection(
     head_patience: Duration,
     router: Router,
     ended: Ended,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 ) {
-    // Events are small and wanted now.
+    // Events are small and wanted now; who takes nothing of what is sent is gone.
     let _ = stream.set_nodelay(true);
+    let _ = set_tcp_user_timeout(&stream, UNREAD_MS);
     match acceptor {
         None => converse(stream, Version::One, head_patience, router, ended).await,
         Some(acceptor) => {
@@ -81,6 +87,17 @@ async fn connection(
                 converse(stream, version, head_patience, router, ended).await;
             }
         }
+    }
+}
+
+/// Whether anything was asked on a connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked(Arc<AtomicBool>);
+
+impl Asked {
+    /// Something was.
+    pub(super) fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -116,9 +133,19 @@ async fn converse(
         .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
         .keep_alive_interval(head_patience)
         .keep_alive_timeout(head_patience);
+    let asked = Asked::default();
+    let router = router.layer(axum::Extension(asked.clone()));
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     tokio::pin!(connection);
+    // HTTP/1 has its own patience for heads; HTTP/2 would wait for the first one without end.
+    let is_asked = async {
+        tokio::time::sleep(head_patience).await;
+        if matches!(version, Version::One) || asked.0.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::select! {
+        () = is_asked => return,
         // A client that breaks off is no matter of ours.
         _ = connection.as_mut() => return,
         _ = ended.wait_for(|over| *over) => {}

@@ -76,7 +76,7 @@ pub(crate) async fn begin(
     let now_s = clock::wall_time().as_secs();
     let grant = tokens.verify(&key.token, now_s).map_err(|error| {
         let peer = peer.map_or(edge.bound, |Extension(peer)| peer.0);
-        match edge.failed(peer) {
+        match edge.failed(peer, error) {
             Tried::Wrong => Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", error.to_string()),
             Tried::TooOften { retry_after_s } => Problem::too_often(retry_after_s),
         }

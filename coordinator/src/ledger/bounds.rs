@@ -3,20 +3,36 @@
 //! What it is: bounds that no honest node reaches, on what the node's own life told in all. What it is not: proof that a
 //! report is true; a node that lies within its bounds is believed.
 
-use measure::{Counters, Shape};
+use measure::{Counters, Histogram, IterationCounters, NameTotals, Shape, Totals};
 use wire::Delta;
 
 use crate::director::Share;
 
 /// What a life of a node may have told by now.
-#[derive(Copy, Clone, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Limits {
     /// How much of each kind the plan counts.
     pub(crate) shape: Shape,
     /// How far the run is, in nanoseconds of the results, the clocks' error and one late second included.
     pub(crate) until_ns: u64,
+    /// How far the run is with its warm-up, in nanoseconds.
+    pub(crate) elapsed_ns: u64,
     /// Arrivals that can have been due in its cells, warm-up included; `None` where users, not a rate, decide.
     pub(crate) arrivals: Option<u64>,
+    /// The same for each workload of a plan file, by its place; `None` as above.
+    pub(crate) iterations: Vec<Option<u64>>,
+}
+
+/// Requests in a second that no machine sends.
+const REQUESTS_PER_SECOND: u64 = 100_000_000;
+/// Bytes in a second that no machine sends or receives: a terabit.
+const BYTES_PER_SECOND: u64 = 125_000_000_000;
+
+impl Limits {
+    /// What no machine does in the time that has passed.
+    fn at_most(&self, per_second: u64) -> u64 {
+        (self.elapsed_ns / clock::NANOS_PER_SECOND + 1).saturating_mul(per_second)
+    }
 }
 
 /// Why a delta cannot be true; `None`: it can.
@@ -55,7 +71,51 @@ pub(crate) fn breach(limits: &Limits, share: Option<&Share>, delta: &Delta) -> O
     if ended > sent {
         return Some(format!("{ended} of {sent} requests ended"));
     }
+    let bytes = both(|one| one.bytes_sent.max(one.bytes_received));
+    let count = scheduled.max(both(|one| one.connects)).max(both(|one| one.connects_failed));
+    if count > limits.at_most(REQUESTS_PER_SECOND) || bytes > limits.at_most(BYTES_PER_SECOND) {
+        return Some(format!("it did {count} things and moved {bytes} bytes, which no machine can by now"));
+    }
     let most = limits.arrivals?;
     (scheduled > most)
         .then(|| format!("it had {scheduled} arrivals due, of at most {most} in its cells by now"))
+}
+
+/// What in the sums of one delta cannot be, beside what [`breach`] looks at: more was measured than happened, or more
+/// iterations began than were due. What was measured is compared with all that happened in that second, so that no honest node
+/// comes near.
+pub(crate) fn contradiction(limits: &Limits, share: Option<&Share>, delta: &Totals) -> Option<String> {
+    let counters = &delta.counters;
+    let happened = [counters.scheduled, counters.sent, counters.completed(), counters.cut_off]
+        .into_iter()
+        .chain([counters.dropped_total(), counters.connects, counters.connects_failed])
+        .fold(0_u64, u64::saturating_add);
+    let shared = [&delta.lag, &delta.queue, &delta.connect, &delta.tls, &delta.first_byte];
+    let of_names = |pick: fn(&NameTotals) -> u64| {
+        delta.names.iter().fold(0_u64, |sum, name| sum.saturating_add(pick(name)))
+    };
+    let measured = shared.into_iter().map(Histogram::count).chain([
+        of_names(|name| name.sent),
+        of_names(|name| name.ok_count),
+        of_names(NameTotals::errors_total),
+        of_names(|name| name.ok.count()),
+        of_names(|name| name.failed.count()),
+        of_names(|name| name.service.count()),
+    ]);
+    if let Some(count) = measured.max().filter(|count| *count > happened) {
+        return Some(format!("it measured {count} things in a second in which {happened} happened"));
+    }
+    delta.workloads.iter().enumerate().find_map(|(place, workload)| {
+        let most = limits.iterations.get(place).copied().flatten()?;
+        let before = |list: Option<&Vec<IterationCounters>>| {
+            list.and_then(|list| list.get(place)).map_or(0, |told| told.scheduled)
+        };
+        let begun = [workload.iterations.scheduled, workload.warmup.scheduled]
+            .into_iter()
+            .chain([before(share.map(|share| &share.iterations))])
+            .chain([before(share.map(|share| &share.warmup_iterations))])
+            .fold(0_u64, u64::saturating_add);
+        (begun > most)
+            .then(|| format!("it had {begun} iterations due, of at most {most} in its cells by now"))
+    })
 }

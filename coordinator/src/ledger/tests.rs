@@ -139,7 +139,13 @@ fn what_came_late_stands_in_the_second_and_its_view() {
 fn what_cannot_be_is_found() {
     use super::bounds::{Limits, breach};
     let shape = Names::requests(["a".to_owned()]).shape();
-    let limits = Limits { shape, until_ns: 2_000_000_000, arrivals: Some(100) };
+    let limits = Limits {
+        shape,
+        until_ns: 2_000_000_000,
+        elapsed_ns: 2_000_000_000,
+        arrivals: Some(100),
+        iterations: Vec::new(),
+    };
     assert_eq!(breach(&limits, None, &delta(0, 1, 100)), None);
     let changed = |change: fn(&mut Totals)| {
         let mut totals = delta(0, 0, 10).measured.unpack();

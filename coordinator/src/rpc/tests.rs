@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use tokio::net::TcpListener;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Code;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use wire::Hello;
+use wire::grpc::FILE_PIECE_BYTES;
 use wire::grpc::fleet_client::FleetClient;
 
 use super::*;
@@ -33,6 +35,7 @@ impl AtWork {
             rails: Rails::default(),
             retention: Retention::default(),
             settings: Settings::default(),
+            audit: Audit::default(),
             tells: false,
         };
         let coordinator = Coordinator::open(state, &options).expect("it opens");
@@ -171,7 +174,7 @@ async fn files_are_fetched_by_their_content_alone() {
     let at_work = AtWork::begin(state.path(), None).await;
     let content: Vec<u8> =
         (0..3 * FILE_PIECE_BYTES + 17).map(|at| u8::try_from(at % 251).expect("small")).collect();
-    let kept = Repository::open(state.path()).expect("the same").keep(&content).expect("kept");
+    let kept = at_work.handle.repository().keep(&content).expect("kept");
     let mut client = at_work.client().await;
     let fetched =
         client.fetch(FetchRequest { sha256: kept.sha256.to_vec().into() }).await.expect("it is there");

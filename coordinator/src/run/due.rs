@@ -154,7 +154,7 @@ impl Due {
     }
 }
 
-fn expected(rated: &Rated, at_ns: u64) -> u64 {
+pub(crate) fn expected(rated: &Rated, at_ns: u64) -> u64 {
     let before = at_ns.checked_sub(rated.begins_ns).map_or(0, |own| rated.profile.arrivals_before(own));
     rated.limit.map_or(before, |limit| before.min(limit))
 }

@@ -6,6 +6,7 @@ use clock::{NANOS_PER_SECOND, Timestamp};
 use schedule::CELL_COUNT;
 use wire::{Delta, ToNode};
 
+use super::due::expected;
 use super::{Phase, Run, Stage};
 use crate::director::{Broken, Out, Record, StopCause};
 use crate::fleet::Fleet;
@@ -15,6 +16,16 @@ use crate::ledger::{Open, Taken, seconds};
 
 /// A node's clock may be this far beyond ours, and its second this late.
 const AHEAD_NS: u64 = 2 * NANOS_PER_SECOND;
+
+/// How many of so many arrivals can have been due in so many cells. Over any stretch the cells of a node are due within their
+/// share of it and one arrival for each cell; a twentieth and what chance adds to random arrivals on top.
+fn most_of(all: u64, cells: u32) -> u64 {
+    let own = u128::from(all) * u128::from(cells) * 21 / u128::from(CELL_COUNT) / 20;
+    let chance = 10.0 * (own as f64).sqrt();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a root of a count is one")]
+    let slack = u64::from(cells.min(1_000)) + 1_000 + chance as u64;
+    u64::try_from(own).unwrap_or(u64::MAX).saturating_add(slack)
+}
 
 impl Run {
     /// Takes a delta of a life that took part.
@@ -34,7 +45,8 @@ impl Run {
         let Some(ledger) = &mut self.ledger else { return };
         if delta.sequence >= ledger.merged(node, delta.incarnation) {
             let limits = Limits { shape: ledger.names().shape(), ..limits };
-            if let Some(what) = breach(&limits, ledger.share(node, delta.incarnation), &delta) {
+            let what = breach(&limits, ledger.share(node, delta.incarnation), &delta);
+            if let Some(what) = what.or_else(|| ledger.contradiction(&limits, node, &delta)) {
                 self.rogues.push((node.to_owned(), what));
                 return;
             }
@@ -62,26 +74,23 @@ impl Run {
         let grace_ns = self.submission.grace_ns;
         let plain =
             self.due.rated().iter().all(|rated| rated.counted.is_none()) && !self.due.rated().is_empty();
-        // Over any stretch the cells of a node are due within their share of it and one arrival for each cell; a twentieth
-        // and what chance adds to random arrivals on top.
-        let arrivals = plain.then(|| {
-            let all = u128::from(self.due.before(elapsed_ns));
-            let own = all * u128::from(cells_most) * 21 / u128::from(CELL_COUNT) / 20;
-            let chance = 10.0 * (own as f64).sqrt();
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a root of a count is one"
-            )]
-            let slack = u64::from(cells_most.min(1_000)) + 1_000 + chance as u64;
-            u64::try_from(own).unwrap_or(u64::MAX).saturating_add(slack)
-        });
+        let arrivals = plain.then(|| most_of(self.due.before(elapsed_ns), cells_most));
+        let mut iterations = Vec::new();
+        for rated in self.due.rated() {
+            let Some(place) = rated.counted else { continue };
+            if iterations.len() <= place {
+                iterations.resize(place + 1, None);
+            }
+            iterations[place] = Some(most_of(expected(rated, elapsed_ns), cells_most));
+        }
         let latest_ns =
             elapsed_ns.min(self.end_ns().saturating_add(grace_ns).saturating_add(60 * NANOS_PER_SECOND));
         Limits {
             shape: measure::Shape::default(),
             until_ns: latest_ns.saturating_sub(warmup_ns).max(AHEAD_NS),
+            elapsed_ns,
             arrivals,
+            iterations,
         }
     }
 

@@ -12,6 +12,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustls_pki_types::ServerName;
+
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose,
@@ -97,9 +99,9 @@ impl Authority {
         self.issue(name, names, ExtendedKeyUsagePurpose::ServerAuth, now, days)
     }
 
-    /// A certificate for a node: certificate and key in PEM form.
+    /// A certificate for a node, which may join under this name alone: certificate and key in PEM form.
     pub fn node(&self, name: &str, now: Duration, days: u32) -> Result<[String; 2], CertificateError> {
-        self.issue(name, &[], ExtendedKeyUsagePurpose::ClientAuth, now, days)
+        self.issue(name, &[name.to_owned()], ExtendedKeyUsagePurpose::ClientAuth, now, days)
     }
 
     fn issue(
@@ -166,8 +168,9 @@ pub fn write_certificates(
 /// A node's name becomes a part of a file's name.
 fn check_file_name(name: &str) -> Result<(), CertificateError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if name.is_empty() || name.len() > 128 || !name.bytes().all(plain) {
-        let reason = "its name may hold letters, digits, '-', '_' and '.'".to_owned();
+    let is_name = ServerName::try_from(name).is_ok();
+    if name.is_empty() || name.len() > 128 || !name.bytes().all(plain) || !is_name {
+        let reason = "its name may hold letters, digits, '-', '_' and '.', like that of a host".to_owned();
         return Err(CertificateError::Papers { what: format!("node {name:?}"), reason });
     }
     Ok(())

@@ -5,10 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::certificates::{CertificatesRequest, write_certificates};
-use super::tokens::{Grant, LONGEST_LIFETIME_S, Role, TokenKey};
+use super::register::{Entry, Register};
+use super::tokens::{Grant, LONGEST_LIFETIME_S, Role, TokenKey, id_of};
+
+/// The folder of the register of tokens, within the coordinator's state folder.
+const REGISTER: &str = "tokens";
 
 /// The file of the key of tokens, within the coordinator's state folder.
 pub const TOKEN_KEY_FILE: &str = "token.key";
@@ -32,16 +36,33 @@ pub struct CertsArgs {
 
 /// Flags of `coordinator tokens`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct TokensArgs {
+    /// What is done, where no token is made.
+    #[command(subcommand)]
+    pub what: Option<TokensCommand>,
     /// What its bearer may do
-    #[arg(long, value_enum)]
-    pub role: RoleName,
+    #[arg(long, value_enum, required = true)]
+    pub role: Option<RoleName>,
     /// The only project that its bearer sees
     #[arg(long, value_name = "NAME")]
     pub project: Option<String>,
     /// How long it is good, at most 366 days
     #[arg(long, value_name = "TIME", default_value = "1h")]
     pub lifetime: String,
+}
+
+/// What is done with tokens that were made.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum TokensCommand {
+    /// List the tokens that were made; what they are is not shown, nobody knows it
+    List,
+    /// Call a token back: from now on it is good for nothing
+    Revoke {
+        /// Its number, as the list shows it
+        #[arg(value_name = "ID")]
+        id: String,
+    },
 }
 
 /// A role as it is written on the command line.
@@ -82,8 +103,25 @@ pub fn certs(args: &CertsArgs) -> Result<String, String> {
     Ok(names.join("\n") + "\n")
 }
 
-/// Makes a token with the key in the coordinator's state folder, and the key where there is none yet; yields what to print.
+/// Makes a token with the key in the coordinator's state folder, and the key where there is none yet; or lists tokens, or calls
+/// one back. Yields what to print.
 pub fn tokens(args: &TokensArgs, state: &Path) -> Result<String, String> {
+    let register = Register::of(state.join(REGISTER));
+    let wrong = |error: std::io::Error| format!("{}: {error}", state.display());
+    let role = match (&args.what, args.role) {
+        (Some(TokensCommand::List), _) => return register.entries().map(|all| list(&all)).map_err(wrong),
+        (Some(TokensCommand::Revoke { id }), _) => {
+            return match register.revoke(id) {
+                Ok(true) => Ok(format!("token {id} is good for nothing any more\n")),
+                Ok(false) => {
+                    Err(format!("no token {} is in force here → coordinator tokens list", plan::quoted(id)))
+                }
+                Err(error) => Err(wrong(error)),
+            };
+        }
+        (None, Some(role)) => role,
+        (None, None) => return Err("nothing says what its bearer may do → --role viewer".to_owned()),
+    };
     let lifetime = plan::parse_duration(&args.lifetime).map_err(|error| error.to_string())?;
     let lifetime = Duration::from_nanos(lifetime);
     if lifetime.as_secs() == 0 || lifetime.as_secs() > LONGEST_LIFETIME_S {
@@ -92,11 +130,45 @@ pub fn tokens(args: &TokensArgs, state: &Path) -> Result<String, String> {
     if args.project.as_ref().is_some_and(String::is_empty) {
         return Err("a project has a name: --project checkout".to_owned());
     }
-    std::fs::create_dir_all(state).map_err(|error| format!("{}: {error}", state.display()))?;
+    crate::files::private_folder(state).map_err(wrong)?;
     let key = TokenKey::open_or_create(&state.join(TOKEN_KEY_FILE)).map_err(|error| error.to_string())?;
     let expires_s = (clock::wall_time() + lifetime).as_secs();
-    let grant = Grant { role: args.role.into(), project: args.project.clone(), expires_s };
-    key.mint(&grant).map(|token| token + "\n").map_err(|error| error.to_string())
+    let grant = Grant { role: role.into(), project: args.project.clone(), expires_s };
+    let token = key.mint(&grant).map_err(wrong)?;
+    // Beside the token, which alone stands on standard output.
+    crate::tell(&format!("token {}, good until {}\n", id_of(&token).unwrap_or_default(), instant(expires_s)));
+    Ok(token + "\n")
+}
+
+fn instant(unix_s: u64) -> String {
+    clock::rfc3339(Duration::from_secs(unix_s))
+}
+
+/// Tokens for people; what they are stands nowhere.
+fn list(entries: &[Entry]) -> String {
+    let now_s = clock::wall_time().as_secs();
+    if entries.is_empty() {
+        return "no tokens → coordinator tokens --role operator\n".to_owned();
+    }
+    let heading = format!(
+        "{:<16}  {:<8}  {:<9}  {:<24}  {:<24}  project\n",
+        "id", "role", "state", "made at", "good until"
+    );
+    entries.iter().fold(heading, |text, entry| {
+        let role = match entry.role {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Node => "node",
+        };
+        let state = match entry {
+            Entry { is_revoked: true, .. } => "revoked",
+            Entry { expires_s, .. } if *expires_s <= now_s => "expired",
+            Entry { .. } => "in force",
+        };
+        let project = report::sanitized(entry.project.as_deref().unwrap_or("all"));
+        let (made, until) = (instant(entry.made_s), instant(entry.expires_s));
+        text + &format!("{}  {role:<8}  {state:<9}  {made:<24}  {until:<24}  {project}\n", entry.id)
+    })
 }
 
 #[cfg(test)]
@@ -108,7 +180,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         let args = |lifetime: &str, project: Option<&str>| TokensArgs {
-            role: RoleName::Node,
+            what: None,
+            role: Some(RoleName::Node),
             project: project.map(str::to_owned),
             lifetime: lifetime.to_owned(),
         };
@@ -116,6 +189,15 @@ mod tests {
         let key = TokenKey::open_or_create(&state.join(TOKEN_KEY_FILE)).unwrap();
         let grant = key.verify(token.trim_end(), clock::wall_time().as_secs()).unwrap();
         assert_eq!((grant.role, grant.project), (Role::Node, None));
+        let id = id_of(token.trim_end()).unwrap();
+        let of = |what| TokensArgs { what: Some(what), role: None, ..args("1h", None) };
+        let listed = tokens(&of(TokensCommand::List), &state).unwrap();
+        assert!(listed.contains(&id) && listed.contains("in force") && !listed.contains("olt_"), "{listed}");
+        let revoke = of(TokensCommand::Revoke { id: id.clone() });
+        assert!(tokens(&revoke, &state).unwrap().contains(&id));
+        assert!(tokens(&revoke, &state).unwrap_err().contains("tokens list"));
+        assert!(tokens(&of(TokensCommand::List), &state).unwrap().contains("revoked"));
+        assert!(key.verify(token.trim_end(), 0).is_err());
         for wrong in [args("0s", None), args("400d", None), args("soon", None), args("1h", Some(""))] {
             assert!(tokens(&wrong, &state).is_err(), "{wrong:?}");
         }

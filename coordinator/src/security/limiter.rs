@@ -60,7 +60,7 @@ impl FailureLimiter {
 }
 
 /// Whoever has one IPv6 address has the whole /64 (RFC 4291, section 2.5.1).
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),

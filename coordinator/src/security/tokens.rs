@@ -1,10 +1,9 @@
 //! Tokens: what their bearer may do, for which project, until when, sealed with a key that only the coordinator has.
 //!
-//! What it is: text that carries its own grant, so that nothing is looked up and nothing has to be stored.
-//! What it is not: encrypted; a token says nothing that is a secret but itself. A single token cannot be called back:
-//! lifetimes are short, and a new key ends them all.
+//! What it is: text that carries its own grant, and a number by which it can be called back ([`Register`]).
+//! What it is not: encrypted, or stored; a token says nothing that is a secret but itself.
 //!
-//! Layout: `olt_` and, in base64url without padding (RFC 4648, section 5): version (1), role, 8 random bytes, expiry in
+//! Layout: `olt_` and, in base64url without padding (RFC 4648, section 5): version (1), role, its number (8, random), expiry in
 //! seconds since the Unix epoch (8, big-endian), length of the project's name and the name, HMAC-SHA-256 of all that (32).
 
 use std::fmt;
@@ -20,13 +19,19 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::register::Register;
+
 /// How every token begins, so that scanners for leaked secrets find it.
 const PREFIX: &str = "olt_";
 const VERSION: u8 = 1;
-/// Version, role, random bytes, expiry, length of the project's name.
+/// Version, role, number, expiry, length of the project's name.
 const HEAD_SIZE: usize = 1 + 1 + 8 + 8 + 1;
+/// Where the number stands.
+const NUMBER: std::ops::Range<usize> = 2..10;
 const SEAL_SIZE: usize = 32;
 const KEY_SIZE: usize = 32;
+/// The folder of the register, beside the key.
+const REGISTER: &str = "tokens";
 /// No token is longer; longer ones are refused unread.
 const LONGEST: usize = 512;
 /// A year.
@@ -64,11 +69,15 @@ pub enum TokenError {
     /// It was good once.
     #[error("the token has expired; make a new one with `coordinator tokens`")]
     Expired,
+    /// It was good until somebody called it back.
+    #[error("the token was called back; make a new one with `coordinator tokens`")]
+    Revoked,
 }
 
 /// The key that seals tokens.
 pub struct TokenKey {
     seal: hmac::Key,
+    register: Option<Register>,
 }
 
 impl fmt::Debug for TokenKey {
@@ -78,13 +87,19 @@ impl fmt::Debug for TokenKey {
 }
 
 impl TokenKey {
-    /// The key made of these bytes.
+    /// The key made of these bytes, without a register: what it made is good until its end.
     pub fn new(bytes: &[u8; KEY_SIZE]) -> Self {
-        Self { seal: hmac::Key::new(hmac::HMAC_SHA256, bytes) }
+        Self { seal: hmac::Key::new(hmac::HMAC_SHA256, bytes), register: None }
     }
 
-    /// The key in the file at `path`; a new one where there is none. Only its owner may be able to read the file.
+    /// The key in the file at `path`, with the register beside it; a new one where there is none. Only its owner may be able to
+    /// read the file.
     pub fn open_or_create(path: &Path) -> io::Result<Self> {
+        let register = Some(Register::of(path.with_file_name(REGISTER)));
+        Self::read_or_create(path).map(|key| Self { register, ..key })
+    }
+
+    fn read_or_create(path: &Path) -> io::Result<Self> {
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
             Ok(mut file) => {
                 let mut bytes = [0; KEY_SIZE];
@@ -130,6 +145,9 @@ impl TokenKey {
         bytes.extend(project.as_bytes());
         let seal = hmac::sign(&self.seal, &bytes);
         bytes.extend(seal.as_ref());
+        if let Some(register) = &self.register {
+            register.enter(&number_text(&nonce), grant, clock::wall_time().as_secs())?;
+        }
         Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
     }
 
@@ -145,8 +163,30 @@ impl TokenKey {
         // In constant time, and before anything in it is looked at.
         hmac::verify(&self.seal, sealed, seal).map_err(|_| TokenError::Unknown)?;
         let grant = parse(sealed).ok_or(TokenError::Unknown)?;
-        if grant.expires_s <= now_s { Err(TokenError::Expired) } else { Ok(grant) }
+        if grant.expires_s <= now_s {
+            return Err(TokenError::Expired);
+        }
+        if self.is_good(&number_text(&sealed[NUMBER])) { Ok(grant) } else { Err(TokenError::Revoked) }
     }
+
+    /// Whether the token with this number was not called back.
+    pub fn is_good(&self, id: &str) -> bool {
+        self.register.as_ref().is_none_or(|register| register.is_good(id))
+    }
+}
+
+/// The number of a token that was verified.
+pub fn id_of(token: &str) -> Option<String> {
+    let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX)?).ok()?;
+    bytes.get(NUMBER).map(number_text)
+}
+
+fn number_text(number: &[u8]) -> String {
+    use std::fmt::Write as _;
+    number.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn parse(sealed: &[u8]) -> Option<Grant> {
@@ -225,6 +265,22 @@ mod tests {
             key.mint(&grant(Role::Viewer, Some("checkout"))).unwrap(),
             "no token is made twice"
         );
+    }
+
+    #[test]
+    fn a_token_that_was_called_back_is_good_for_nothing_and_others_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token.key");
+        let key = TokenKey::open_or_create(&path).unwrap();
+        let lasting = |role| Grant { expires_s: 4_000_000_000, ..grant(role, None) };
+        let [one, other] = [Role::Operator, Role::Node].map(|role| key.mint(&lasting(role)).unwrap());
+        let id = id_of(&one).unwrap();
+        assert!(!one.contains(&id), "a number is no part of the text");
+        assert!(Register::of(folder.path().join(REGISTER)).revoke(&id).unwrap());
+        assert_eq!(key.verify(&one, 999), Err(TokenError::Revoked));
+        assert_eq!(key.verify(&other, 999), Ok(lasting(Role::Node)));
+        fs::remove_dir_all(folder.path().join(REGISTER)).unwrap();
+        assert_eq!(key.verify(&other, 999), Err(TokenError::Revoked), "a lost register ends them all");
     }
 
     #[test]

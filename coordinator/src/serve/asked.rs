@@ -3,7 +3,6 @@
 //! What it is: each [`Request`] either answered from how things stand, read from the history beside the loop, or handed to the
 //! director under a ticket. What it is not: a decision.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clock::{Clock as _, OsClock};
@@ -11,14 +10,19 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::{About, State};
 use crate::director::{Answer, Event, NodeOrder, Order};
-use crate::files::{Repository, from_hex};
+use crate::files::{Arrived, from_hex};
 use crate::handle::{
-    FileView, NodeView, RateChange, RateRequest, Refused, RefusedKind, Reply, Request, RunId, RunState,
-    RunView, RunsPage, RunsQuery, SecondView, StartRequest,
+    FileView, NodeState, NodeView, RateChange, RateRequest, Refused, RefusedKind, Reply, Request, RunId,
+    RunState, RunView, RunsPage, RunsQuery, SecondView, StartRequest,
 };
 use crate::store::{Store, StoreError, Write};
 use crate::submission::{Submitted, of_request};
-use crate::wall::{now_unix_ns, rfc3339};
+use crate::wall::now_unix_ns;
+
+/// Runs that wait or are under way, at most.
+const RUNS_LIMIT: usize = 1_000;
+/// Plans that are read at once.
+pub(super) const READ_AT_ONCE: usize = 4;
 
 /// Whom an answer of the director is for.
 #[derive(Debug)]
@@ -121,20 +125,32 @@ impl State {
             Request::Files(reply) => {
                 beside(&self.store, reply, |store| store.files().map_err(|error| failed(&error)));
             }
-            Request::PutFile(file, uploaded, reply) => self.put_file(file, uploaded, reply),
-            Request::File(sha256, reply) => answer(reply, path_of(&self.repository, &sha256)),
+            Request::PutFile(file, arrived, reply) => self.put_file(file, arrived, reply),
             Request::RemoveFile(sha256, reply) => self.remove_file(sha256, reply),
         }
     }
 
     /// Reads a plan beside the loop, because it may be large.
     fn read_plan(&mut self, request: StartRequest, reply: Reply<RunView>) {
+        if self.about.values().filter(|about| !about.is_over()).count() >= RUNS_LIMIT {
+            let what = format!(
+                "{RUNS_LIMIT} runs wait or are under way → stop some of them: POST /api/v1/runs/stop"
+            );
+            return answer(reply, Err(refused(RefusedKind::TooMuch, what)));
+        }
         let (repository, rails, read) = (self.repository.clone(), Arc::clone(&self.rails), self.read.clone());
-        tokio::task::spawn_blocking(move || {
-            let at_unix_ns = now_unix_ns();
-            let submitted = of_request(&request, fresh_run(at_unix_ns), at_unix_ns, &repository, &rails);
-            // Where the loop has ended, so has whoever asked.
-            let _ = read.send(Read::Plan(submitted.map(Box::new), reply));
+        let places = Arc::clone(&self.places);
+        tokio::spawn(async move {
+            // A plan may take much memory while it is read; the places never close.
+            let Ok(_place) = places.acquire().await else { return };
+            let reading = tokio::task::spawn_blocking(move || {
+                let at_unix_ns = now_unix_ns();
+                let submitted = of_request(&request, fresh_run(at_unix_ns), at_unix_ns, &repository, &rails);
+                // Where the loop has ended, so has whoever asked.
+                let _ = read.send(Read::Plan(submitted.map(Box::new), reply));
+            });
+            // Its panic would have ended the program.
+            let _ = reading.await;
         });
     }
 
@@ -219,7 +235,9 @@ impl State {
             (Some(Ticket::Rate(reply)), Err(error)) => answer(reply, Err(error)),
             (Some(Ticket::Node(name, reply)), Ok(_)) => {
                 let view = self.director.node_views(OsClock.now()).into_iter().find(|node| node.name == name);
-                answer(reply, view.ok_or_else(|| refused(RefusedKind::Missing, "there is no such node")));
+                // Who was let in again, and has not come since it was shut out, is not there.
+                let away = || NodeView { name, state: NodeState::Gone, ..NodeView::default() };
+                answer(reply, Ok(view.unwrap_or_else(away)));
             }
             (Some(Ticket::Node(_, reply)), Err(error)) => answer(reply, Err(error)),
             // One of many, or who asked has gone.
@@ -298,31 +316,20 @@ impl State {
         });
     }
 
-    fn put_file(&mut self, file: FileView, uploaded: PathBuf, reply: Reply<FileView>) {
+    fn put_file(&mut self, file: FileView, arrived: Arrived, reply: Reply<FileView>) {
         let (store, repository) = (Arc::clone(&self.store), self.repository.clone());
-        let runtime = tokio::runtime::Handle::current();
-        tokio::task::spawn_blocking(move || {
-            let put = || {
-                let sha256 = from_hex(&file.sha256).ok_or_else(|| {
-                    refused(RefusedKind::Invalid, "a file is named by 64 hexadecimal digits")
+        tokio::spawn(async move {
+            let put = async {
+                let taking = tokio::task::spawn_blocking(move || repository.take(arrived));
+                let taken = taking.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+                taken.map_err(|error| {
+                    refused(RefusedKind::Unavailable, format!("the file was not taken: {error}"))
                 })?;
-                repository.take(&uploaded, &sha256).map_err(|error| {
-                    let other = error.kind() == std::io::ErrorKind::InvalidData;
-                    let kind = if other { RefusedKind::Invalid } else { RefusedKind::Unavailable };
-                    refused(kind, format!("the file was not taken: {error}"))
-                })?;
-                let size = repository.find(&sha256).unwrap_or(file.size);
-                let file = FileView { size, uploaded_at: rfc3339(now_unix_ns()), ..file };
                 store.write(Write::File(Box::new(file.clone())));
-                runtime.block_on(store.flush()).map_err(|error| failed(&error))?;
+                store.flush().await.map_err(|error| failed(&error))?;
                 Ok(file)
             };
-            let done = put();
-            if done.is_err() {
-                // It may have been taken, or never have come.
-                let _ = std::fs::remove_file(&uploaded);
-            }
-            answer(reply, done);
+            answer(reply, put.await);
         });
     }
 
@@ -350,11 +357,6 @@ impl State {
 /// A run of the history.
 fn past(store: &Store, run: RunId) -> Result<RunView, Refused> {
     store.run(run).map_err(|error| failed(&error))?.ok_or_else(|| no_run(run))
-}
-
-fn path_of(repository: &Repository, sha256: &str) -> Result<PathBuf, Refused> {
-    let digest = from_hex(sha256).ok_or_else(no_file)?;
-    repository.find(&digest).map(|_| repository.path(&digest)).ok_or_else(no_file)
 }
 
 /// A rate from a number, exact to a millionth.

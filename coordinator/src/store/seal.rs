@@ -10,6 +10,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 /// Bytes of the key.
@@ -28,9 +29,15 @@ pub enum KeyError {
     },
 }
 
+/// Tells the keys of contents from any other that is derived from the same bytes.
+const CONTENTS: &[u8] = b"openloop contents";
+
 /// The key under which secrets are stored.
 #[derive(Clone)]
-pub struct Key(LessSafeKey);
+pub struct Key {
+    texts: LessSafeKey,
+    contents: Prk,
+}
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -46,6 +53,12 @@ impl Key {
         let bytes = match read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Another key in its place would open nothing of what is here.
+                if folder.join(super::DATABASE).exists() {
+                    return Err(wrong(
+                        "it is gone, and what is stored here was sealed with it; put it back".into(),
+                    ));
+                }
                 let mut bytes = [0; KEY_BYTES];
                 SystemRandom::new()
                     .fill(&mut bytes)
@@ -57,7 +70,16 @@ impl Key {
         };
         let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes)
             .map_err(|_| wrong(format!("it has {} bytes, not {KEY_BYTES}", bytes.len())))?;
-        Ok(Self(LessSafeKey::new(key)))
+        let contents = Salt::new(HKDF_SHA256, CONTENTS).extract(&bytes);
+        Ok(Self { texts: LessSafeKey::new(key), contents })
+    }
+
+    /// The key of the content that has these random bytes.
+    pub(crate) fn of_content(&self, salt: &[u8]) -> LessSafeKey {
+        let info = [salt];
+        let derived = self.contents.expand(&info, &CHACHA20_POLY1305);
+        let derived = derived.expect("Invariant: a key is shorter than 255 digests");
+        LessSafeKey::new(UnboundKey::from(derived))
     }
 
     /// Seals a text that belongs to `entry`.
@@ -65,7 +87,7 @@ impl Key {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).expect("Invariant: the system gave randomness for the key");
         let mut sealed = text.to_vec();
-        self.0
+        self.texts
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(entry), &mut sealed)
             .expect("Invariant: a text is shorter than 256 GiB");
         [nonce.to_vec(), sealed].concat()
@@ -76,7 +98,7 @@ impl Key {
         let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut text = sealed.to_vec();
-        let length = self.0.open_in_place(nonce, Aad::from(entry), &mut text).ok()?.len();
+        let length = self.texts.open_in_place(nonce, Aad::from(entry), &mut text).ok()?.len();
         text.truncate(length);
         Some(text)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plan::{Host, Rate};
+use plan::Rate;
 use schedule::Process;
 
 use super::*;
@@ -106,10 +106,7 @@ fn what_cannot_be_is_refused_before_any_node_hears_of_it() {
         let zones = zones.iter().map(|(zone, percent)| ((*zone).to_owned(), *percent)).collect();
         of_nodes(NodeChoice { zones, ..NodeChoice::default() })
     };
-    let rails = Rails {
-        targets: vec![Host::parse("10.0.0.7").expect("a host")],
-        rate_guard: Some(Rate::per_second(100)),
-    };
+    let rails = rails_of_one();
     for (request, kind, fragment) in [
         (request(&[]), Invalid, "nothing says what to run"),
         (request(&["--tps=5"]), Invalid, "nothing says whom to load → a URL"),
@@ -120,7 +117,11 @@ fn what_cannot_be_is_refused_before_any_node_hears_of_it() {
         (run(&["--json=-"]), Invalid, "ask for the run's report"),
         (run(&["--body-file=/etc/hostname"]), Invalid, "there is no such file"),
         (run(&["--rate-guard=1"]), Forbidden, "above the guard of 1/s"),
-        (request(&["--url=http://10.0.0.8/", "--tps=5"]), Forbidden, "10.0.0.8 is not among the hosts"),
+        (
+            request(&["--url=http://10.0.0.8/", "--tps=5"]),
+            Forbidden,
+            "10.0.0.8 is not among the hosts that may be loaded",
+        ),
         (request(&["--url=http://10.0.0.7/", "--tps=101"]), Forbidden, "this coordinator's guard of 100/s"),
         (missing, Missing, "there is no file \"0000"),
         (upwards, Missing, "there is no file"),
@@ -163,6 +164,13 @@ fn what_cannot_be_is_refused_before_any_node_hears_of_it() {
 fn weighed(expect: Option<u32>, at_most: Option<u32>) -> NodeChoice {
     let given = [("1", 5), ("2", 3), ("3", 1)].map(|(place, weight)| (place.to_owned(), weight)).into();
     NodeChoice { expect, at_most, weights: handle_given(), given, ..NodeChoice::default() }
+}
+
+/// One host, and a guard.
+fn rails_of_one() -> Rails {
+    let allowed = vec![plan::Allowed::parse("10.0.0.7").expect("a host")];
+    let fence = Some(plan::Fence { allowed, own: Vec::new() });
+    Rails { fence, own: Vec::new(), rate_guard: Some(Rate::per_second(100)) }
 }
 
 fn handle_given() -> crate::handle::Weights {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use coordinator::files::Repository;
 use coordinator::handle::{FleetView, channel};
 use coordinator::http::{Options, serve};
 use serde_json::{Value, json};
@@ -44,12 +45,10 @@ impl Edge {
     pub(crate) fn start(setting: Setting) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let incoming = folder.path().join("incoming");
-        let repository = folder.path().join("files");
-        std::fs::create_dir(&incoming).unwrap();
-        std::fs::create_dir(&repository).unwrap();
+        let repository = Repository::open(folder.path()).unwrap();
         let (over, ended) = watch::channel(false);
         let (tell, told) = std::sync::mpsc::channel();
-        let (handle, inbox) = channel(&incoming, FleetView::default());
+        let (handle, inbox) = channel(repository.clone(), FleetView::default());
         let Setting { options, second, behind, words } = setting;
         let pretence = Pretence { second, behind, words, repository };
         let thread = std::thread::spawn(move || {

@@ -3,10 +3,10 @@
 //! It stands here and nowhere else: nothing of the product may be mistaken for it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coordinator::files::Repository;
 use coordinator::handle::{
     Counts, FileView, FleetView, Inbox, LogEntry, NodeState, NodeView, Percentiles, RateChange, Refused,
     RefusedKind, Request, RunId, RunState, RunView, RunsPage, SecondView, ShareView, StartRequest,
@@ -23,7 +23,7 @@ pub(crate) struct Pretence {
     /// Text that stands wherever a name may stand.
     pub(crate) words: String,
     /// Where files go.
-    pub(crate) repository: PathBuf,
+    pub(crate) repository: Repository,
 }
 
 struct Run {
@@ -255,7 +255,7 @@ impl Fleet {
             Request::Report(id, reply) => {
                 drop(reply.send(self.run(id).map(|run| summary(&run.view).to_string().into())));
             }
-            Request::Files(..) | Request::PutFile(..) | Request::File(..) | Request::RemoveFile(..) => {
+            Request::Files(..) | Request::PutFile(..) | Request::RemoveFile(..) => {
                 self.answer_about_files(request);
             }
         }
@@ -287,21 +287,14 @@ impl Fleet {
     fn answer_about_files(&mut self, request: Request) {
         match request {
             Request::Files(reply) => drop(reply.send(Ok(self.files.values().cloned().collect()))),
-            Request::PutFile(file, path, reply) => {
-                std::fs::rename(path, self.pretence.repository.join(&file.sha256)).unwrap();
+            Request::PutFile(file, arrived, reply) => {
+                self.pretence.repository.take(arrived).unwrap();
                 self.files.insert(file.sha256.clone(), file.clone());
                 drop(reply.send(Ok(file)));
             }
-            Request::File(sha256, reply) => {
-                let found = self.files.get(&sha256).map(|_| self.pretence.repository.join(&sha256));
-                drop(
-                    reply.send(
-                        found.ok_or_else(|| Refused::new(RefusedKind::Missing, "there is no such file")),
-                    ),
-                );
-            }
             Request::RemoveFile(sha256, reply) => {
                 self.files.remove(&sha256);
+                self.pretence.repository.remove(&coordinator::files::from_hex(&sha256).unwrap()).unwrap();
                 drop(reply.send(Ok(())));
             }
             other => panic!("{other:?} is not about files"),

@@ -281,7 +281,9 @@ fn heads_bodies_and_connections_are_bounded() {
         stream.write_all(garbage.as_bytes()).unwrap();
         assert!(matches!(answer(&mut stream).status, 0 | 400), "{garbage:?}");
     }
-    // Whoever says nothing holds one place, not all of them for good; one too many is closed at once.
+    // Whoever says nothing holds one place, not all of them for good; one too many is closed at once. The places of those who
+    // were answered are free a moment later.
+    pause(Duration::from_millis(300));
     let held: Vec<_> = (0..8).map(|_| connect(edge.address)).collect();
     pause(Duration::from_millis(300));
     let mut refused = connect(edge.address);

@@ -86,11 +86,11 @@ fn no_name_leads_out_of_the_repository() {
     let kept = everything(edge.folder.path());
     let is_expected = |path: &String| {
         let digest = path.strip_prefix("files/").unwrap_or_default();
-        ["files", "incoming", "secret"].contains(&path.as_str())
+        ["files", "incoming", "secret", "secret.key"].contains(&path.as_str())
             || (digest.len() == 64 && !digest.contains('.'))
     };
     assert!(kept.iter().all(is_expected), "{kept:?}");
-    assert_eq!(kept.len(), names.len() + 3, "{kept:?}");
+    assert_eq!(kept.len(), names.len() + 4, "{kept:?}");
     for path in [
         "..%2Fsecret",
         "../secret",

@@ -15,7 +15,7 @@ use plan::document::World;
 use verdict::Threshold;
 
 /// Largest plan and largest file that a plan has read as a whole.
-const FILE_BYTES_MAX: u64 = 64 << 20;
+pub const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// The process around the command line, as far as reading it needs.
 pub trait Surroundings {

@@ -29,12 +29,12 @@ mod sources;
 mod words;
 
 pub use carried::{Carried, Noted, Recording};
-pub use files::{Here, Paths, Process, Surroundings, name_of, reason};
+pub use files::{FILE_BYTES_MAX, Here, Paths, Process, Surroundings, name_of, reason};
 pub use flags::Flags;
 pub use plan_file::{from_file, is_plan_file};
 pub use refusal::{Refusal, check_single_dashes, from_clap};
 pub use run::{Asked, HTTP, no_load, nothing_to_run, read, unless_nothing};
-pub use words::{OF_A_NODE, OUTPUTS, of_words, words_of};
+pub use words::{OF_A_NODE, OUTPUTS, of_words, plain_words, words_of};
 
 /// A run.
 #[derive(Debug)]

@@ -308,6 +308,7 @@ fn host(flags: &mut Flags, sources: &Sources<'_>, draft: &mut Draft) -> Result<(
             source!("--rate-guard", "ENGINE_RATE_GUARD"),
             parse_rate,
         )?,
+        fence: None,
     };
     draft.tags = sources.many(&flags.tag, source!("--tag", "ENGINE_TAG"), Tag::parse)?;
     let worker = sources.one(

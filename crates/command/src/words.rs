@@ -38,6 +38,12 @@ pub fn of_words(words: &[String], surroundings: &dyn Surroundings) -> Result<Run
     crate::run(flags, surroundings)
 }
 
+/// Words in one form, `--flag=value` each, whatever form they came in; none where they cannot be read.
+pub fn plain_words(words: &[String]) -> Option<Vec<String>> {
+    let words = std::iter::once("engine").chain(words.iter().map(String::as_str));
+    Line::command().try_get_matches_from(words).ok().map(|matches| words_of(&matches, &[]))
+}
+
 /// The words that say what `matches` say about a run, without those that `without` names. Flags that are no flags of a
 /// run are left out too.
 pub fn words_of(matches: &ArgMatches, without: &[&str]) -> Vec<String> {

@@ -3,12 +3,12 @@
 //! Loopback and private networks are free. Any other address needs the word of whoever starts the run that the host
 //! is theirs to load. The check is made on the resolved address, because a name says nothing about where it leads.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use schedule::Rate;
 
 use crate::host::Host;
-use crate::{Place, PlanError, rate_text};
+use crate::{Fence, Place, PlanError, UnixSocket, rate_text};
 
 /// What protects others from this plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Rails {
     pub own_hosts: Vec<Host>,
     /// The highest rate that the configuration allows; `None` for any.
     pub rate_guard: Option<Rate>,
+    /// What the owner of this machine allows, where it is somebody else than whoever asks for the run.
+    pub fence: Option<Fence>,
 }
 
 impl Rails {
@@ -31,6 +33,17 @@ impl Rails {
             format!("{shown} is a public address, and load that nobody asked for is an attack"),
             format!("if you may load it, say so: --i-own {dialled}"),
         ))
+    }
+
+    /// Whether connections may go to `address`, to which `dialled` was resolved: here, and by whoever owns this machine.
+    pub fn check_way(&self, dialled: &Host, address: SocketAddr) -> Result<(), PlanError> {
+        self.check_address(dialled, address.ip())?;
+        self.fence.as_ref().map_or(Ok(()), |fence| fence.check(dialled, address))
+    }
+
+    /// Whether connections may go to a Unix socket.
+    pub fn check_socket(&self, socket: &UnixSocket) -> Result<(), PlanError> {
+        self.fence.as_ref().map_or(Ok(()), |fence| fence.check_socket(socket))
     }
 
     /// Whether a plan with this highest rate is allowed.
@@ -94,10 +107,10 @@ mod tests {
                 assert!(error.to_string().contains("--i-own shop.example"), "{error}");
             }
             for own in [name.clone(), Host::Address(address)] {
-                let rails = Rails { own_hosts: vec![own], rate_guard: None };
+                let rails = Rails { own_hosts: vec![own], ..Rails::default() };
                 assert!(rails.check_address(&name, address).is_ok());
             }
-            let other = Rails { own_hosts: vec![Host::Name("example".into())], rate_guard: None };
+            let other = Rails { own_hosts: vec![Host::Name("example".into())], ..Rails::default() };
             assert_eq!(other.check_address(&name, address).is_ok(), free);
         }
     }

@@ -25,14 +25,18 @@ pub(super) async fn gather(
     mut clients: watch::Receiver<Option<Client>>,
 ) -> Result<Carried, Refusal> {
     let mut files = BTreeMap::new();
+    // What other plans needed has been read by now.
+    state.keep_only(spec.files.values());
     for (path, file) in &spec.files {
-        if !state.has(file) {
-            fetch(*file, &state, &mut clients).await.map_err(|error| Refusal {
-                exit_code: ExitCode::Environment.code(),
-                message: format!("{} cannot be fetched from the coordinator: {error}", plan::quoted(path)),
-            })?;
+        let lacks = |error: String| Refusal {
+            exit_code: ExitCode::Environment.code(),
+            message: format!("{} cannot be fetched from the coordinator: {error}", plan::quoted(path)),
+        };
+        if state.place(file).is_none() {
+            fetch(*file, &state, &mut clients).await.map_err(lacks)?;
         }
-        files.insert(path.clone(), state.place(file));
+        let place = state.place(file).ok_or_else(|| lacks("it changed meanwhile".to_owned()))?;
+        files.insert(path.clone(), place);
     }
     Ok(Carried { variables: spec.variables.clone(), files })
 }

@@ -192,7 +192,7 @@ impl Client {
         while let Some(piece) = pieces.message().await.map_err(|status| FetchError::of(&status))? {
             incoming.take(&piece.content).map_err(broken)?;
         }
-        incoming.finish().map_err(broken)
+        state.take_in(incoming).map_err(broken)
     }
 }
 

@@ -21,6 +21,7 @@
 //! Invariants: a lease counts from the instant at which its beat left; what is fenced by a lower term or epoch is not done;
 //! a delta is told until it is acknowledged, over cuts, restarts of the coordinator and of this process.
 
+mod capacity;
 mod drive;
 mod event;
 mod files;
@@ -32,6 +33,7 @@ mod spool;
 mod state;
 mod work;
 
+pub use capacity::Capacity;
 pub use event::{Action, Event, Happened, Identity, LeftBehind, Now};
 pub use link::{Coordinator, PrivatePem, Tls};
 pub use machine::{Agent, LEASE_MARGIN_NS, LEASE_RHO_PER_MILLE};

@@ -5,14 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::ToSocketAddrs as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use plan::{Cores, IoChoice, Pacing, Plan};
+use plan::{Cores, Fence, IoChoice, Pacing, Plan};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use schedule::Rate;
 use verdict::ExitCode;
 
+use super::capacity::Capacity;
 use super::drive::{Setting, drive};
 use super::event::Identity;
 use super::link::{Coordinator, default_state};
@@ -41,7 +42,7 @@ pub struct Config {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Arrivals per second that it can carry.
-    pub capacity: Option<Rate>,
+    pub capacity: Option<Capacity>,
     /// The folder of what survives the process.
     pub state: Option<PathBuf>,
     /// How this host is used, whatever a plan says.
@@ -61,6 +62,8 @@ pub struct Host {
     pub io: IoChoice,
     /// How shards wait.
     pub pacing: Pacing,
+    /// What plans may load from here; none where it is the same person's machine.
+    pub fence: Option<Fence>,
 }
 
 impl Host {
@@ -69,6 +72,7 @@ impl Host {
         plan.cores = self.cores.clone();
         plan.io = self.io;
         plan.pacing = self.pacing;
+        plan.rails.fence.clone_from(&self.fence);
     }
 }
 
@@ -111,6 +115,7 @@ fn prepare(config: Config, carry_out: CarryOut) -> Result<Setting, String> {
     let mut spool = Spool::open(&state.deltas()).map_err(broken)?;
     let found = found::recover(&state.live(), &boot_id, &mut spool).map_err(broken)?;
     let left = spool.left();
+    let capacity = config.capacity.and_then(|capacity| capacity.settle(&config.host, &cores));
     let identity = Identity {
         node: name.clone(),
         incarnation,
@@ -119,11 +124,16 @@ fn prepare(config: Config, carry_out: CarryOut) -> Result<Setting, String> {
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cores: u32::try_from(cores.len()).unwrap_or(u32::MAX),
-        capacity: config.capacity,
+        capacity,
         zone: config.zone,
         labels: config.labels,
     };
     let endpoint = config.coordinator.endpoint().map_err(|error| error.to_string())?;
+    let mut host = config.host;
+    if let Some(fence) = &mut host.fence {
+        // A name that does not resolve now is no way to load it either.
+        fence.own.extend(config.coordinator.address.to_socket_addrs().into_iter().flatten());
+    }
     tell(&format!(
         "node {name}: attends {}, keeps its state in {}\n",
         config.coordinator.address,
@@ -135,7 +145,7 @@ fn prepare(config: Config, carry_out: CarryOut) -> Result<Setting, String> {
         spool,
         coordinator: config.coordinator,
         endpoint,
-        host: config.host,
+        host,
         carry_out,
         connect_within: config.connect_within,
         incarnation,

@@ -1,14 +1,18 @@
 //! The folder in which a node keeps what has to survive its process.
 //!
-//! What it is: the lock by which one process at a time is the node, the number of its life, and files of plans by their
-//! content. What it is not: the deltas, which `spool` keeps beside them.
+//! What it is: the lock by which one process at a time is the node, the number of its life, and room for files of plans, which
+//! have no names there and go with the process, however it ends: they may hold secrets. What it is not: the deltas, which `spool`
+//! keeps beside them.
 //!
-//! Invariants: the number of a life rises, also where the folder was lost; a file under the name of a digest has that digest.
+//! Invariants: the number of a life rises, also where the folder was lost; a file by its digest has that digest.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use clock::wall_time;
 use rustix::fs::{FlockOperation, flock};
@@ -19,6 +23,8 @@ use wire::FileRef;
 #[derive(Debug)]
 pub(super) struct State {
     folder: PathBuf,
+    /// Files of plans, by their content.
+    files: Mutex<BTreeMap<[u8; 32], File>>,
     /// Held for as long as the process lives.
     _lock: File,
 }
@@ -57,8 +63,7 @@ impl State {
             }
             Err(error) => return Err(system(error.into())),
         }
-        fs::create_dir_all(folder.join("files")).map_err(system)?;
-        Ok(Self { folder: folder.to_owned(), _lock: lock })
+        Ok(Self { folder: folder.to_owned(), files: Mutex::default(), _lock: lock })
     }
 
     /// Where it is.
@@ -90,24 +95,38 @@ impl State {
         self.folder.join("deltas")
     }
 
-    /// Where a file of this content is, or would be.
-    pub(super) fn place(&self, file: &FileRef) -> PathBuf {
-        self.folder.join("files").join(hex(&file.sha256))
+    /// Where this process reads the file of this content; none where it is not here, or has changed.
+    pub(super) fn place(&self, file: &FileRef) -> Option<PathBuf> {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = PathBuf::from(format!("/proc/self/fd/{}", files.get(&file.sha256)?.as_raw_fd()));
+        let is_whole = digest_of(&place).is_ok_and(|digest| digest == file.sha256);
+        is_whole.then_some(place)
     }
 
-    /// Whether the file of this content is there, and still has it.
-    pub(super) fn has(&self, file: &FileRef) -> bool {
-        let path = self.place(file);
-        let sized = fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() == file.size);
-        sized && digest_of(&path).is_ok_and(|digest| digest == file.sha256)
+    /// Forgets all files but these.
+    pub(super) fn keep_only<'a>(&self, wanted: impl Iterator<Item = &'a FileRef>) {
+        let wanted: BTreeSet<[u8; 32]> = wanted.map(|file| file.sha256).collect();
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).retain(|sha256, _| wanted.contains(sha256));
     }
 
-    /// Begins to take a file in.
+    /// Begins to take a file in, which nobody finds by a name.
     pub(super) fn incoming(&self, file: FileRef) -> io::Result<Incoming> {
-        let path = self.place(&file).with_extension("part");
+        let path = self.folder.join("incoming");
         let mut options = OpenOptions::new();
-        let part = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-        Ok(Incoming { file, path, part, bytes: 0, digest: Sha256::new() })
+        let part = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        fs::remove_file(&path)?;
+        Ok(Incoming { file, part, bytes: 0, digest: Sha256::new() })
+    }
+
+    /// Takes a file that came whole, if it is what was announced.
+    pub(super) fn take_in(&self, incoming: Incoming) -> io::Result<()> {
+        let Incoming { file, part, bytes, digest } = incoming;
+        let digest: [u8; 32] = digest.finalize().into();
+        if bytes != file.size || digest != file.sha256 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not what was announced"));
+        }
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, part);
+        Ok(())
     }
 
     /// Writes a file so that it is whole or as before.
@@ -125,7 +144,6 @@ impl State {
 #[derive(Debug)]
 pub(super) struct Incoming {
     file: FileRef,
-    path: PathBuf,
     part: File,
     bytes: u64,
     digest: Sha256,
@@ -141,16 +159,6 @@ impl Incoming {
         self.digest.update(piece);
         self.part.write_all(piece)
     }
-
-    /// The file is whole: it takes its place if it is what was announced.
-    pub(super) fn finish(self) -> io::Result<()> {
-        let digest: [u8; 32] = self.digest.finalize().into();
-        if self.bytes != self.file.size || digest != self.file.sha256 {
-            let _ = fs::remove_file(&self.path);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not what was announced"));
-        }
-        fs::rename(&self.path, self.path.with_extension(""))
-    }
 }
 
 fn digest_of(path: &Path) -> io::Result<[u8; 32]> {
@@ -162,11 +170,6 @@ fn digest_of(path: &Path) -> io::Result<[u8; 32]> {
             count => digest.update(&piece[..count]),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]
@@ -194,19 +197,28 @@ mod tests {
         let state = State::take(folder.path()).expect("nobody has it");
         let content = b"a,b\n1,2\n";
         let file = FileRef { sha256: Sha256::digest(content).into(), size: content.len() as u64 };
-        assert!(!state.has(&file));
-        let wrong = |pieces: &[&[u8]]| {
+        assert!(state.place(&file).is_none());
+        let sent = |pieces: &[&[u8]]| {
             let mut incoming = state.incoming(file).expect("room");
-            pieces.iter().try_for_each(|piece| incoming.take(piece)).and_then(|()| incoming.finish())
+            pieces.iter().try_for_each(|piece| incoming.take(piece)).and_then(|()| state.take_in(incoming))
         };
-        assert!(wrong(&[&content[..4]]).is_err());
-        assert!(wrong(&[content, b"x"]).is_err());
-        assert!(wrong(&[b"a,b\n1,3\n"]).is_err());
-        assert!(!state.has(&file));
-        wrong(&[&content[..3], &content[3..]]).expect("it is what was announced");
-        assert!(state.has(&file));
+        assert!(sent(&[&content[..4]]).is_err());
+        assert!(sent(&[content, b"x"]).is_err());
+        assert!(sent(&[b"a,b\n1,3\n"]).is_err());
+        assert!(state.place(&file).is_none());
+        sent(&[&content[..3], &content[3..]]).expect("it is what was announced");
+        let place = state.place(&file).expect("it is here");
+        assert_eq!(fs::read(&place).expect("it can be read"), content);
+        state.keep_only([file].iter());
+        assert!(state.place(&file).is_some());
         // Who changed it afterwards is found out.
-        fs::write(state.place(&file), b"a,b\n1,9\n").expect("written");
-        assert!(!state.has(&file));
+        fs::write(&place, b"a,b\n1,9\n").expect("written");
+        assert!(state.place(&file).is_none());
+        let names: Vec<_> =
+            fs::read_dir(folder.path()).expect("a folder").flatten().map(|one| one.file_name()).collect();
+        assert_eq!(names, ["lock"], "nothing of it has a name");
+        sent(&[content]).expect("it comes again");
+        state.keep_only([].iter());
+        assert!(state.place(&file).is_none());
     }
 }

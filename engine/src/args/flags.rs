@@ -138,6 +138,9 @@ pub(super) struct TargetFlags {
     /// Write one CSV line for every request to a file at the end
     #[arg(long, value_name = "FILE")]
     pub(super) list: Option<String>,
+    /// End when the process that started this one ends
+    #[arg(long)]
+    pub(super) die_with_parent: bool,
     /// Write the truth (openloop.truth/1) to a file at the end, or - for standard output
     #[arg(long, value_name = "FILE")]
     pub(super) truth: Option<String>,

@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use clap::Args;
 use command::file;
-use plan::{Cores, IoChoice, Pacing, Place, PlanError, parse_duration, parse_rate};
+use plan::{Allowed, Cores, Fence, IoChoice, Pacing, Place, PlanError, parse_duration};
 
 use super::{Command, Refusal, Surroundings};
-use crate::agent::{Config, Coordinator, Host, PrivatePem, Tls};
+use crate::agent::{Capacity, Config, Coordinator, Host, PrivatePem, Tls};
 
 /// The port of a coordinator that names none.
 const PORT: u16 = 5557;
@@ -40,7 +40,7 @@ pub(super) struct NodeFlags {
     /// A label by which runs choose their nodes; repeat for more
     #[arg(long, value_name = "KEY=VALUE")]
     label: Vec<String>,
-    /// What it can carry, e.g. 50k; runs that share by capacity use it
+    /// What it can carry, e.g. 50k, or measure; runs that share by capacity use it
     #[arg(long, value_name = "RATE")]
     capacity: Option<String>,
     /// The folder of what survives the process [default: $XDG_STATE_HOME/openloop/node-NAME]
@@ -55,6 +55,9 @@ pub(super) struct NodeFlags {
     /// How shards wait: sleep or spin [default: sleep]
     #[arg(long, value_name = "HOW")]
     pacing: Option<String>,
+    /// Let plans load nothing else than this: HOST, ADDRESS, ADDRESS/BITS, unix:PATH, or any; repeat for more
+    #[arg(long, value_name = "TARGET", help_heading = "Security")]
+    allow_target: Vec<String>,
     /// Speak TLS with the coordinator, trusting the system's authorities
     #[arg(long, help_heading = "Security")]
     tls: bool,
@@ -100,6 +103,15 @@ impl Texts<'_> {
         }
     }
 
+    /// A flag that may be repeated; its variable holds one value per line.
+    fn many(&self, flag: Vec<String>, variable: &'static str) -> Result<Vec<String>, Refusal> {
+        if !flag.is_empty() {
+            return Ok(flag);
+        }
+        let lines = self.variable(variable)?.unwrap_or_default();
+        Ok(lines.lines().map(str::to_owned).collect())
+    }
+
     /// A value, read by its parser.
     fn read<T>(
         &self,
@@ -126,12 +138,8 @@ impl Texts<'_> {
 /// Reads the flags of `engine node`.
 pub(super) fn node(flags: NodeFlags, surroundings: &dyn Surroundings) -> Result<Command, Refusal> {
     let texts = Texts { surroundings };
-    let label_lines = if flags.label.is_empty() {
-        let lines = texts.variable("ENGINE_LABEL")?.unwrap_or_default();
-        lines.lines().map(str::to_owned).collect()
-    } else {
-        flags.label
-    };
+    let label_lines = texts.many(flags.label, "ENGINE_LABEL")?;
+    let fence = fence(&texts.many(flags.allow_target, "ENGINE_ALLOW_TARGET")?)?;
     let labels = label_lines.iter().map(|text| label(text).map_err(|error| error.at(Place::Flag("--label"))));
     let address =
         texts.read(flags.coordinator, ("--coordinator", "ENGINE_COORDINATOR"), coordinator_address)?;
@@ -159,6 +167,7 @@ pub(super) fn node(flags: NodeFlags, surroundings: &dyn Surroundings) -> Result<
         cores: texts.read(flags.cores, ("--cores", "ENGINE_CORES"), Cores::parse)?.unwrap_or_default(),
         io: texts.read(flags.io, ("--io", "ENGINE_IO"), IoChoice::parse)?.unwrap_or_default(),
         pacing: texts.read(flags.pacing, ("--pacing", "ENGINE_PACING"), Pacing::parse)?.unwrap_or_default(),
+        fence,
     };
     let within = ("--connect-within", "ENGINE_CONNECT_WITHIN");
     Ok(Command::Node(Box::new(Config {
@@ -170,12 +179,22 @@ pub(super) fn node(flags: NodeFlags, surroundings: &dyn Surroundings) -> Result<
         name: texts.read(flags.name, ("--name", "ENGINE_NAME"), node_name)?,
         zone: texts.read(flags.zone, ("--zone", "ENGINE_ZONE"), word)?,
         labels: labels.collect::<Result<BTreeMap<_, _>, PlanError>>()?,
-        capacity: texts.read(flags.capacity, ("--capacity", "ENGINE_CAPACITY"), parse_rate)?,
+        capacity: texts.read(flags.capacity, ("--capacity", "ENGINE_CAPACITY"), Capacity::parse)?,
         state: texts.one(flags.state, "ENGINE_STATE")?.map(PathBuf::from),
         host,
         die_with_parent: flags.die_with_parent,
         connect_within: texts.read(flags.connect_within, within, parse_duration)?.map(Duration::from_nanos),
     })))
+}
+
+/// What plans may load from this machine; none where they may load all that this machine reaches.
+fn fence(texts: &[String]) -> Result<Option<Fence>, Refusal> {
+    if matches!(texts, [any] if any == "any") {
+        return Ok(None);
+    }
+    let allowed = texts.iter().map(|text| Allowed::parse(text)).collect::<Result<_, _>>();
+    let allowed = allowed.map_err(|error| error.at(Place::Flag("--allow-target")))?;
+    Ok(Some(Fence { allowed, own: Vec::new() }))
 }
 
 /// The join token; its text is never on the command line, where everyone sees it.

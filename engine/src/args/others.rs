@@ -21,6 +21,8 @@ pub struct TargetAlone {
     pub cores: Cores,
     /// Where the truth goes at the end.
     pub truth: Option<Sink>,
+    /// The process ends when its parent does.
+    pub die_with_parent: bool,
 }
 
 /// Summaries to merge.
@@ -118,7 +120,12 @@ pub(super) fn target(flags: &TargetFlags, surroundings: &dyn Surroundings) -> Re
             .transpose()?,
     };
     let truth = document("--truth", flags.truth.as_deref(), surroundings)?;
-    Ok(Command::Target(Box::new(TargetAlone { config, cores, truth })))
+    Ok(Command::Target(Box::new(TargetAlone {
+        config,
+        cores,
+        truth,
+        die_with_parent: flags.die_with_parent,
+    })))
 }
 
 fn target_tls(

@@ -259,6 +259,50 @@ fn one_public_address_among_many_refuses_before_any_probe() {
 }
 
 #[test]
+fn what_the_owner_of_a_node_forbids_is_refused_after_the_name_was_resolved() {
+    let fenced = |allowed: &[&str], socket: Option<&str>, connect_to: Option<&str>| {
+        let allowed = allowed.iter().map(|text| plan::Allowed::parse(text).expect(text)).collect();
+        let mut draft = Draft {
+            unix_socket: socket.map(|path| plan::UnixSocket::parse(path).expect(path)),
+            ..Draft::default()
+        };
+        draft.connect_to = connect_to.map(|text| ConnectTo::parse(text).expect(text)).into_iter().collect();
+        draft.rails.own_hosts.push(Host::parse("shop.example").expect("a host"));
+        draft.rails.fence = Some(plan::Fence { allowed, own: addresses(&["10.0.0.9:5557"]) });
+        plan(draft)
+    };
+    for (allowed, target, leads_to, fragment) in [
+        (&[][..], "http://shop.example/", "10.0.0.1:80", None),
+        (&[], "http://shop.example/", "169.254.169.254:80", Some("link-local")),
+        (&[], "http://shop.example:5557/", "10.0.0.9:5557", Some("where this fleet talks to itself")),
+        (&["shop.example"], "http://shop.example/", "10.0.0.1:80", None),
+        (&["shop.example"], "http://shop.example/", "169.254.169.254:80", Some("link-local")),
+        (&["10.0.0.0/8"], "http://shop.example/", "10.0.0.1:80", None),
+        (&["10.0.0.0/8"], "http://shop.example/", "192.168.0.1:80", Some("is not among the hosts")),
+        (&["169.254.169.254"], "http://shop.example/", "169.254.169.254:80", None),
+    ] {
+        let all = addresses(&[leads_to]);
+        let found = dialled(&fenced(allowed, None, None), &url(target), |_, _| Ok(all.clone()), unasked);
+        match fragment {
+            None => assert!(found.is_ok(), "{leads_to}: {found:?}"),
+            Some(fragment) => {
+                let refused = found.expect_err(leads_to);
+                assert_eq!(refused.exit_code(), ExitCode::Refused);
+                assert!(refused.to_string().contains(fragment), "{refused}");
+            }
+        }
+    }
+    let redirected = fenced(&["shop.example"], None, Some("::10.0.0.7:"));
+    let refused = dialled(&redirected, &url("http://shop.example/"), unresolved, unasked);
+    assert!(refused.expect_err("another host").to_string().contains("10.0.0.7 is not among"));
+    let socket = fenced(&[], Some("/run/docker.sock"), None);
+    let refused = dialled(&socket, &url("http://shop.example/"), unresolved, unasked).expect_err("a service");
+    assert!(refused.to_string().contains("--allow-target unix:/run/docker.sock"), "{refused}");
+    let named = fenced(&["unix:/run/app.sock"], Some("/run/app.sock"), None);
+    assert!(dialled(&named, &url("http://shop.example/"), unresolved, unasked).is_ok());
+}
+
+#[test]
 fn redirections_decide_what_is_resolved_and_what_the_rails_see() {
     let draft =
         |text: &str| Draft { connect_to: vec![ConnectTo::parse(text).expect(text)], ..Draft::default() };

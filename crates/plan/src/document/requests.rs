@@ -14,6 +14,7 @@ use super::profile::lasting;
 use super::scenarios::Reader;
 use super::targets::{file_name, unreadable};
 use super::tree::{Node, Scalar, Value};
+use crate::url::without_secrets;
 use crate::{Method, PlanError, quoted};
 
 /// Words for methods.
@@ -124,7 +125,7 @@ fn step(
     let origin = reader.origins.of(url, written);
     let shown = if written.confidential { "…" } else { &written.text };
     let mut step = RequestStep {
-        name: fitting(&format!("{method} {shown}")),
+        name: fitting(&format!("{method} {}", without_secrets(shown))),
         origin,
         target: reader.defaults.target.clone(),
         method: method.to_owned(),

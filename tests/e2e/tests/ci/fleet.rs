@@ -108,7 +108,7 @@ fn refused(line: &str) -> Outcome {
 #[test]
 fn what_cannot_be_done_is_said_with_the_houses_exit_codes() {
     for (line, code, fragment) in [
-        ("run --tps 5 --nodes-listen 127.0.0.1:0 --local 2", 2, "nothing says whom to load → a URL"),
+        ("run --tps 5 --nodes-listen 127.0.0.1:0 --nodes 1", 2, "nothing says whom to load → a URL"),
         (
             "run http://127.0.0.1:1/ --tps 5 --share 1/2 --nodes-listen 127.0.0.1:0",
             2,
