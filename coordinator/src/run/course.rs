@@ -111,6 +111,7 @@ impl Run {
             member.first_due_ns = self.due.first_of(cells, from_ns);
         }
         member.cells_most = member.cells_most.max(cells.count());
+        member.from_ns = member.from_ns.max(from_ns);
         if member.queue.is_empty() {
             // Whoever has nothing left to answer knows every rate, by having been armed with it or having obeyed.
             member.rates_known = self.rates.len();

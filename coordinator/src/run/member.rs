@@ -28,6 +28,9 @@ pub(crate) struct Member {
     pub(crate) queue: VecDeque<Change>,
     /// The epoch that it obeys.
     pub(crate) epoch: u32,
+    /// From when on its cells are what it was given last: nothing later may hold before that, or it would use what it
+    /// gained before it was its own.
+    pub(crate) from_ns: u64,
     /// Changes that it declined in a row.
     pub(crate) declines: u32,
     /// It is given nothing before that.
@@ -119,6 +122,7 @@ impl Member {
             phase: Phase::Preparing,
             queue: VecDeque::new(),
             epoch: 0,
+            from_ns: 0,
             declines: 0,
             rests_until: Timestamp::ZERO,
             rates_known: 0,

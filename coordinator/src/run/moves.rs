@@ -124,7 +124,7 @@ impl Run {
         }
         if !losers.is_empty() {
             // Twice the lead: the gainers have to hear of it in time as well.
-            let from_ns = from(2 * lead_ns);
+            let from_ns = from(2 * lead_ns).max(self.given_from_ns(losers.keys()));
             if self.broken == Some(Broken::GiveBeforeObeyed) {
                 self.give_at_once(from_ns, &losers);
             }
@@ -146,13 +146,20 @@ impl Run {
         let mut from_ns = earliest_ns;
         for ((name, place, _), part) in wants.iter().zip(share_out(&free, &wanted)) {
             if part.count() > 0 {
-                from_ns = from_ns.max(self.table.free_from_ns(&part));
+                let known_ns = self.given_from_ns([name]);
+                from_ns = from_ns.max(self.table.free_from_ns(&part)).max(known_ns);
                 gainers.insert(name.clone(), self.table.of(*place).union(&part));
             }
         }
         if !gainers.is_empty() && from_ns < self.end_ns() {
             self.give_cells(from_ns, gainers, out);
         }
+    }
+
+    /// From when on all of these nodes have what they were given last: a change replaces what was to hold after it.
+    fn given_from_ns<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> u64 {
+        let members = names.into_iter().filter_map(|name| self.members.get(name));
+        members.map(|member| member.from_ns).max().unwrap_or(0)
     }
 
     /// Decides what cells nodes have from an instant on.
