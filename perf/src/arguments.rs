@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Journey(Options),
     /// All tables, and a tally of them
     All(Options),
+    /// What directing a thousand nodes costs a coordinator: CPU, memory, disk, bandwidth, lag
+    Fleet(FleetOptions),
     /// Run one baseline against a target and print what it measured; `perf` starts itself so
     #[command(hide = true)]
     Baseline(Exercise),
@@ -90,6 +92,29 @@ impl Options {
     pub(crate) fn seconds(&self) -> u32 {
         if self.quick { 1 } else { self.seconds }
     }
+}
+
+/// How large the fleet is.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FleetOptions {
+    /// Simulated nodes
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=4_000))]
+    pub(crate) nodes: u32,
+    /// Length of the run
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(5..=3_600))]
+    pub(crate) seconds: u32,
+    /// Request names of the plan
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) names: u32,
+    /// Arrivals per second of the plan, over all nodes; on paper, for nothing is sent
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub(crate) tps: u64,
+    /// A coordinator built elsewhere, instead of building this tree's
+    #[arg(long)]
+    pub(crate) coordinator: Option<PathBuf>,
+    /// Also write the figures as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
 }
 
 /// What a baseline shall do. The program is pinned by whoever starts it.

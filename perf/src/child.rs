@@ -81,6 +81,11 @@ impl Running {
         Ok(Self { pid, descriptor, output, complaints, started_ns, is_reaped: false })
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid.as_raw_pid()
+    }
+
     /// Waits for its end, at most so long; then ends it.
     pub(crate) fn finish(mut self, limit_ns: u64) -> Result<Ended, PerfError> {
         let overran = !self.has_ended_within(limit_ns)?;

@@ -51,6 +51,19 @@ pub(crate) fn describe(programs: &Programs) -> Vec<(String, String)> {
     facts
 }
 
+/// The machine in one line.
+pub(crate) fn host_line() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    format!(
+        "{}, {} ({cores} cores for both), kernel {}, load average before {}",
+        rfc3339(wall_time()),
+        processor(&read("/proc/cpuinfo")),
+        read("/proc/sys/kernel/osrelease").trim(),
+        loads(&read("/proc/loadavg"))
+    )
+}
+
 /// The averages over 1, 5 and 15 minutes, without what else stands there.
 fn loads(text: &str) -> String {
     text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")

@@ -2,6 +2,7 @@
 //!
 //! What it is: one command that installs and builds what it needs, starts its own targets, runs every client in turn
 //! on the same core, and prints tables of CPU time per request, of ratios, and of how well a schedule was kept.
+//! Beside that, what directing a large fleet costs a coordinator (`fleet`).
 //! What it is not: a test. It passes no judgement that fails a build; figures depend on the machine, and are only
 //! worth something beside the others of the same rounds.
 //!
@@ -19,6 +20,7 @@ mod child;
 mod clients;
 mod environment;
 mod error;
+mod fleet;
 mod nginx;
 mod programs;
 mod responder;
@@ -50,6 +52,7 @@ pub fn run() -> ExitCode {
         Command::Schedule(options) => tables::print(&options, &[tables::Name::Schedule]),
         Command::Scaling(options) => tables::print(&options, &[tables::Name::Scaling]),
         Command::Journey(options) => tables::print(&options, &[tables::Name::Journey]),
+        Command::Fleet(options) => fleet::print(&options),
         Command::All(options) => tables::print(&options, tables::ALL),
     };
     match outcome {

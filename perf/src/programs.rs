@@ -67,7 +67,7 @@ impl Programs {
 }
 
 /// Builds a program of this tree and says where cargo put it, whatever target directory is set.
-fn build(package: &str, program: &str, more: &[&str]) -> Result<PathBuf, String> {
+pub(crate) fn build(package: &str, program: &str, more: &[&str]) -> Result<PathBuf, String> {
     say(&format!("building {program}"));
     let output = Command::new(cargo())
         .args(["build", "--release", "--package", package, "--bin", program])
