@@ -27,6 +27,8 @@ await travel({
     await page.reload();
     await above(page, 'sent', before);
     await page.locator('.chart summary').first().click();
+    // Its table is drawn once it is open, not by the click.
+    await page.locator('.chart').first().locator('tbody td').first().waitFor();
     const told = await page.locator('.chart').first().locator('tbody td:first-child').allTextContents();
     assert.equal(told[told.length - 1], '00:00');
     assert.ok(told.length >= before / 990, `${told.length} seconds after a reload`);

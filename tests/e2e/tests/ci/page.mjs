@@ -44,6 +44,8 @@ async function agrees(page, id) {
 async function rows(page, chart) {
   const figure = page.locator('.chart').nth(chart);
   if (!(await figure.locator('details').evaluate((one) => one.open))) await figure.locator('summary').click();
+  // It is drawn once it is open, not by the click.
+  await figure.locator('details tbody tr').first().waitFor();
   return figure.locator('details tbody tr').evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent)));
 }
 
