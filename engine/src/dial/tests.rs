@@ -263,6 +263,7 @@ fn what_the_owner_of_a_node_forbids_is_refused_after_the_name_was_resolved() {
     let fenced = |allowed: &[&str], socket: Option<&str>, connect_to: Option<&str>| {
         let allowed = allowed.iter().map(|text| plan::Allowed::parse(text).expect(text)).collect();
         let mut draft = Draft {
+            url: Some(url("http://shop.example/")),
             unix_socket: socket.map(|path| plan::UnixSocket::parse(path).expect(path)),
             ..Draft::default()
         };

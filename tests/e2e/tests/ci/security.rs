@@ -147,7 +147,8 @@ fn s8_secrets_of_a_plan_reach_the_target_and_nothing_else() {
     std::fs::write(folder.path().join("users.csv"), "user,password\nann,canary-data-5b7c\n").expect("a file");
     let report = folder.path().join("report.json");
     let submit = serving
-        .ask("submit --watch --max-lag 1h --json")
+        .ask("submit --watch --max-lag 1h")
+        .arg("--json")
         .arg(&report)
         .arg(&plan)
         .variable("BASE_URL", target.url().trim_end_matches('/'))
