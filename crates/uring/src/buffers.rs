@@ -1,14 +1,17 @@
 //! Hot path. Receive buffers provided to the kernel through a registered ring.
 //!
 //! What it is: the memory of all receive buffers, the ring of free ones that the kernel draws from, and the
-//! record of which are lent out.
+//! record of which are lent out. The kernel draws in turn from all that it was offered, so that as many are touched
+//! again and again: it is offered few at first, and more each time that it finds none. What is never offered costs
+//! neither memory nor cache.
 //! What it is not: it knows no connection.
 //!
-//! Invariants: a buffer is either the kernel's (in the ring, or drawn and not yet reported) or lent, never both;
-//! the memory outlives the kernel's use of it (the owner drops the ring first).
+//! Invariants: the first `offered` buffers are in use, the others untouched; a buffer in use is either the kernel's (in
+//! the ring, or drawn and not yet reported) or lent, never both; the memory outlives the kernel's use of it (the owner
+//! drops the ring first).
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::ptr::NonNull;
+use std::alloc::{Layout, handle_alloc_error};
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::BufRingEntry;
@@ -16,8 +19,11 @@ use io_uring::types::BufRingEntry;
 /// Most entries that the kernel admits in a ring of provided buffers.
 pub(crate) const COUNT_LIMIT: u32 = 1 << 15;
 
-/// The kernel wants the ring aligned to a page; 64 KiB covers every page size in use.
-const PAGE: usize = 64 * 1024;
+/// How many the kernel is offered at first: with buffers of 16 KiB they fit the second-level cache.
+const OFFERED_FIRST: u32 = 64;
+
+/// How many more each time that a connection finds none.
+const OFFERED_MORE: u32 = 16;
 
 /// All receive buffers of one ring.
 #[derive(Debug)]
@@ -28,6 +34,7 @@ pub(crate) struct Buffers {
     memory_layout: Layout,
     size: u32,
     count: u32,
+    offered: u32,
     mask: u16,
     tail: u16,
     /// Bytes received into each lent buffer; 0 for the kernel's.
@@ -36,7 +43,7 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    /// Allocates `count` buffers of `size` bytes, all free.
+    /// Allocates `count` buffers of `size` bytes, all free; offers the first of them.
     ///
     /// # Panics
     /// When `size` is 0 or above 1 GiB, or `count` is 0 or above [`COUNT_LIMIT`].
@@ -48,27 +55,39 @@ impl Buffers {
         );
         let entry_count = count.next_power_of_two();
         let entries_layout = Layout::array::<BufRingEntry>(entry_count as usize)
-            .and_then(|layout| layout.align_to(PAGE))
             .expect("2^15 entries of 16 bytes fit the address space");
-        let memory_layout = Layout::from_size_align(size as usize * count as usize, PAGE)
+        let memory_layout = Layout::array::<u8>(size as usize * count as usize)
             .expect("the receive buffers exceed the address space");
         let mut buffers = Self {
-            entries: allocate(entries_layout).cast(),
+            entries: map(entries_layout).cast(),
             entries_layout,
-            memory: allocate(memory_layout),
+            memory: map(memory_layout),
             memory_layout,
             size,
             count,
+            offered: 0,
             mask: u16::try_from(entry_count - 1).expect("at most 2^15 entries"),
             tail: 0,
             lent: vec![0; count as usize].into_boxed_slice(),
             lent_count: 0,
         };
-        for buffer in 0..count {
-            buffers.add(buffer);
-        }
-        buffers.publish();
+        buffers.offer(OFFERED_FIRST);
         buffers
+    }
+
+    /// The kernel found no buffer: offers it more, as long as there are any.
+    #[cold]
+    pub(crate) fn offer_more(&mut self) {
+        self.offer(OFFERED_MORE);
+    }
+
+    fn offer(&mut self, more: u32) {
+        let until = self.count.min(self.offered.saturating_add(more));
+        for buffer in self.offered..until {
+            self.add(buffer);
+        }
+        self.offered = until;
+        self.publish();
     }
 
     /// Address and entry count of the ring, for its registration.
@@ -76,9 +95,9 @@ impl Buffers {
         (self.entries.as_ptr() as u64, self.mask + 1)
     }
 
-    /// Buffers that are not lent.
+    /// Buffers that are offered and not lent.
     pub(crate) fn available(&self) -> u32 {
-        self.count - self.lent_count
+        self.offered - self.lent_count
     }
 
     /// Buffers that are lent.
@@ -164,19 +183,25 @@ impl Buffers {
 
 impl Drop for Buffers {
     fn drop(&mut self) {
-        // SAFETY: allocated by `allocate` with this layout; the kernel has no more use for it (the module's
-        // invariant).
-        unsafe { dealloc(self.memory.as_ptr(), self.memory_layout) };
-        // SAFETY: as above.
-        unsafe { dealloc(self.entries.as_ptr().cast(), self.entries_layout) };
+        let blocks = [(self.memory, self.memory_layout), (self.entries.cast(), self.entries_layout)];
+        for (start, layout) in blocks {
+            // SAFETY: mapped by `map` with this length; the kernel has no more use for it (the module's invariant).
+            unsafe { libc::munmap(start.as_ptr().cast(), layout.size()) };
+        }
     }
 }
 
-/// Zeroed memory; large blocks are only backed by pages once touched.
-fn allocate(layout: Layout) -> NonNull<u8> {
-    // SAFETY: both layouts have a size above 0: there is at least one buffer of at least one byte.
-    let memory = unsafe { alloc_zeroed(layout) };
-    NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout))
+/// Zeroed memory that begins with a page, as the kernel wants it of the ring, and of which each page exists only once it
+/// is touched. The allocator is not asked: where it has memory at hand it writes the zeroes, and so touches every page.
+fn map(layout: Layout) -> NonNull<u8> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
+    let start = unsafe { libc::mmap(ptr::null_mut(), layout.size(), access, flags, -1, 0) };
+    match NonNull::new(start.cast::<u8>()) {
+        Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => start,
+        _ => handle_alloc_error(layout),
+    }
 }
 
 #[cfg(test)]
@@ -197,6 +222,21 @@ mod tests {
         buffers.release(4);
         assert_eq!(buffers.available(), 4);
         assert_eq!(buffers.tail, 6);
+    }
+
+    #[test]
+    fn more_are_offered_until_all_are() {
+        let mut buffers = Buffers::new(8, 100);
+        let mut offered = Vec::new();
+        for _ in 0..4 {
+            offered.push((buffers.available(), buffers.tail));
+            buffers.offer_more();
+        }
+        assert_eq!(offered, [(64, 64), (80, 80), (96, 96), (100, 100)]);
+        assert_eq!((buffers.available(), buffers.tail), (100, 100));
+        buffers.lend(99, 8);
+        buffers.release(99);
+        assert_eq!((buffers.available(), buffers.tail), (100, 101));
     }
 
     #[test]

@@ -103,6 +103,9 @@ impl Driver {
             return Some(Completion::Received { conn, lent: Lent { buffer: u32::from(buffer), len } });
         }
         self.recycle(flags);
+        if -result == libc::ENOBUFS {
+            self.buffers.offer_more();
+        }
         match -result {
             0 => self.end(index),
             libc::ENOBUFS if self.table.at(index).discard_left == 0 => {
