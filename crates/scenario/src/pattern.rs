@@ -9,7 +9,10 @@ use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 
 use crate::error::{Origin, ScenarioError, Shown};
 
-/// How much memory a compiled pattern may take, in bytes.
+/// How long a pattern may be as it is written, in bytes. What it is read into, before it is compiled, grows with it: a class such
+/// as `(?i)\pL` costs 40 KB and a tenth of a millisecond for three bytes.
+const TEXT_BYTES_MAX: usize = 4 << 10;
+/// How much memory a compiled pattern may take, in bytes. Compiling ends where that is exceeded, whatever is repeated how often.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
 
 /// A regular expression, compiled. Two are equal when they are written the same.
@@ -25,15 +28,27 @@ impl Pattern {
     /// Reads a pattern in the syntax of the `regex` crate: no look-around, no back references, and therefore matched
     /// in time linear in the text.
     pub fn parse(text: &str, origin: Origin) -> Result<Self, ScenarioError> {
+        let wrong = |what: String, fix: &str| ScenarioError::new(0, text.len(), what, fix).of(origin);
+        if text.len() > TEXT_BYTES_MAX {
+            let what = format!("{} has {} bytes, which is too long for a pattern", Shown(text), text.len());
+            let fix =
+                format!("at most {TEXT_BYTES_MAX}, e.g. a class such as [a-z]+ instead of all its words");
+            return Err(wrong(what, &fix));
+        }
         // The offset stands in the parser's own error, which the other crate keeps to itself; its text says what is wrong.
-        let wrong = |error: regex::Error| {
-            let reason = match error {
-                regex::Error::CompiledTooBig(_) => "it becomes too large".to_owned(),
-                error => error.to_string().lines().last().unwrap_or_default().replace("error: ", ""),
-            };
-            let what = format!("{} is not a regular expression: {reason}", Shown(text));
-            ScenarioError::new(0, text.len(), what, "e.g. id=(\\d+); a literal . ( [ ? needs a \\ before it")
-                .of(origin)
+        let wrong = |error: regex::Error| match error {
+            regex::Error::CompiledTooBig(_) => {
+                let what = format!("{} becomes larger than 1 MiB when it is compiled", Shown(text));
+                wrong(
+                    what,
+                    "smaller numbers in braces, above all in braces within braces; a{99}{99} is 9801 times a",
+                )
+            }
+            error => {
+                let reason = error.to_string().lines().last().unwrap_or_default().replace("error: ", "");
+                let what = format!("{} is not a regular expression: {reason}", Shown(text));
+                wrong(what, "e.g. id=(\\d+); a literal . ( [ ? needs a \\ before it")
+            }
         };
         let mut builder = RegexBuilder::new(text);
         let regex = builder.size_limit(COMPILED_BYTES_MAX).build().map_err(wrong)?;
@@ -119,12 +134,33 @@ mod tests {
             (either.group(b"b", 1), either.group(b"b", 2), either.group(b"b", 9)),
             (None, Some(&b"b"[..]), None)
         );
-        for (text, fragment) in
-            [("(", "unclosed group"), ("a{9999}{9999}", "too large"), (r"(?=a)", "look-around")]
-        {
+        for (text, fragment) in [("(", "unclosed group"), (r"(?=a)", "look-around")] {
             let error = Pattern::parse(text, Origin(3)).expect_err(text);
             assert!(error.to_string().contains(fragment), "{error}");
             assert_eq!((error.origin, error.length), (Origin(3), text.len()));
+        }
+    }
+
+    #[test]
+    fn what_a_pattern_takes_is_bounded() {
+        // A few bytes that would become megabytes; the second was found by a fuzzer.
+        for text in
+            ["a{9999}{9999}", "(. .999*}){9999}", r"((\w{99}){99}){99}", r"\w{9999}", "((a?)*){9999}{9999}"]
+        {
+            let error = Pattern::parse(text, Origin(3)).expect_err(text);
+            assert!(
+                error.to_string().contains("larger than 1 MiB when it is compiled → smaller numbers"),
+                "{error}"
+            );
+            assert_eq!((error.origin, error.length), (Origin(3), text.len()));
+        }
+        let longest = "a".repeat(TEXT_BYTES_MAX);
+        assert!(Pattern::parse(&longest, Origin(3)).is_ok());
+        // Three bytes each that are read into 40 KB each.
+        for text in [longest + "a", format!("(?i){}", r"\pL".repeat(1 << 18))] {
+            let error = Pattern::parse(&text, Origin(3)).expect_err("too long");
+            assert!(error.to_string().contains("too long for a pattern → at most 4096"), "{error}");
+            assert_eq!(error.length, text.len());
         }
     }
 }
