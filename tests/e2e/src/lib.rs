@@ -21,6 +21,7 @@ pub mod memory;
 pub mod namespaces;
 pub mod process;
 pub mod python;
+pub mod random;
 pub mod served;
 pub mod spread;
 pub mod target;

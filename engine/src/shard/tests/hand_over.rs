@@ -2,6 +2,7 @@
 //! have the plan's arrivals once, and what nobody owned is known.
 
 use super::*;
+use crate::io::sim::Random;
 use crate::shard::hand_over::{Hand, Share, Tenure};
 use crate::shard::lease::Lease;
 use crate::shard::users::{Newcomers, Stay};
@@ -10,18 +11,6 @@ const RATE: u64 = 900;
 const LASTS: u64 = 2 * SECOND;
 /// Whoever is told so long before hears of it, whatever it is doing: a turn comes every 20 ms.
 const NOTICE: u64 = 25 * MS;
-
-/// A small generator of the tests' own choices (`SplitMix64`: Steele, Lea, Flood 2014).
-struct Choices(u64);
-
-impl Choices {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
 
 fn whole(process: Process) -> Arrivals {
     let profile = Profile::constant(Rate::per_second(RATE), LASTS).expect("a valid profile");
@@ -55,20 +44,20 @@ fn expected(process: Process, owned: &[(u64, Cells)], until_ns: u64) -> u64 {
 fn cells_change_hands_and_together_they_have_the_plan() {
     let (mut refused, mut obeyed) = (0, 0);
     for seed in 0..60 {
-        let mut choices = Choices(seed);
+        let mut random = Random::new(seed);
         let process = if seed % 3 == 0 { Process::Poisson { seed } } else { Process::Deterministic };
         // Three shards and nobody; each epoch deals anew, some of them told too late for anybody to obey.
         let mut epochs = vec![(0, 0)];
         let mut from_ns = 0;
-        for _ in 0..=choices.below(5) {
-            from_ns += 60 * MS + choices.below(400) * MS + choices.below(1_000_000);
-            let told_ns = from_ns - NOTICE + choices.below(3) / 2 * 2 * NOTICE;
+        for _ in 0..=random.up_to(4) {
+            from_ns += 60 * MS + random.up_to(399) * MS + random.up_to(999_999);
+            let told_ns = from_ns - NOTICE + random.up_to(2) / 2 * 2 * NOTICE;
             epochs.push((from_ns, told_ns));
         }
         let deals: Vec<Vec<Cells>> = epochs
             .iter()
             .map(|_| {
-                let weights: Vec<u64> = (0..4).map(|_| choices.below(5)).collect();
+                let weights: Vec<u64> = (0..4).map(|_| random.up_to(4)).collect();
                 let weights = if weights.iter().all(|&weight| weight == 0) { vec![1; 4] } else { weights };
                 Cells::all().deal(&weights).expect("there are weights")
             })

@@ -6,6 +6,7 @@ use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
 use e2e::machine::among_others;
+use e2e::random::Random;
 use e2e::waiting::pause;
 use e2e::{Engine, Target, count};
 
@@ -13,14 +14,8 @@ const MIB: u64 = 1 << 20;
 
 /// The bytes of which made bodies consist: `SplitMix64` from seed 1, repeated after 1 MiB.
 fn made() -> Vec<u8> {
-    let mut state = 1_u64;
-    let numbers = std::iter::repeat_with(move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)).to_le_bytes()
-    });
-    numbers.flatten().take(1 << 20).collect()
+    let mut random = Random::new(1);
+    std::iter::repeat_with(|| random.number().to_le_bytes()).flatten().take(1 << 20).collect()
 }
 
 /// A server that reads one request of one connection to its end, looking at every byte, and answers it; how many body
