@@ -40,8 +40,10 @@ use crate::run::{Run, Stage};
 
 /// While a run is under way, time is looked at this often.
 const TICK_NS: u64 = 50_000_000;
-/// Signs of life and measurements alone lead to no more looks than one in this time.
+/// What nodes say leads to no more looks than one in this time,
 const PASS_NS: u64 = 10_000_000;
+/// nor than one in this time for each of them: looking at a node takes a microsecond or two.
+const PASS_OF_EACH_NS: u64 = 50_000;
 /// Otherwise this often.
 const IDLE_TICK_NS: u64 = 500_000_000;
 /// A run that has ended is shown for so long.
@@ -60,8 +62,9 @@ pub struct Director {
     ended_at: BTreeMap<RunKey, Timestamp>,
     number: u64,
     last: Timestamp,
-    /// When everything was looked at last.
+    /// When everything was looked at last, and whether something has come since that asks for a look.
     looked_at: Timestamp,
+    is_due: bool,
     broken: Option<Broken>,
 }
 
@@ -105,6 +108,7 @@ impl Director {
             number: 0,
             last: now,
             looked_at: Timestamp::ZERO,
+            is_due: false,
             broken: None,
         }
     }
@@ -119,7 +123,7 @@ impl Director {
     /// Hears an event. `now` never goes back.
     pub fn handle(&mut self, now: Timestamp, event: Event, actions: &mut Vec<Action>) {
         self.last = now;
-        let is_routine = event.is_routine();
+        let (is_of_node, is_routine) = (event.is_of_node(), event.is_routine());
         let mut number = self.number;
         let origin = self.origin.clone();
         let mut out = Out { actions, number: &mut number, origin: &origin };
@@ -134,9 +138,10 @@ impl Director {
             Event::WallClock { unix_offset_ns } => self.origin.unix_offset_ns = unix_offset_ns,
             Event::Wake => {}
         }
+        self.is_due |= !is_routine;
         // A thousand nodes say something thousands of times a second; what follows from that may wait for a moment.
-        if !is_routine || now.nanos_since(self.looked_at) >= PASS_NS {
-            self.looked_at = now;
+        if !is_of_node || now >= self.looks_at() {
+            (self.looked_at, self.is_due) = (now, false);
             self.advance(now, &mut out);
         }
         self.number = number;
@@ -148,7 +153,14 @@ impl Director {
         let tick = self.last.plus_nanos(if active { TICK_NS } else { IDLE_TICK_NS });
         let idle = self.runs.is_empty() && self.fleet.nodes.is_empty();
         let own = self.runs.values().filter_map(Run::deadline).filter(|at| *at > self.last).min();
-        own.into_iter().chain((!idle).then_some(tick)).min()
+        let look = self.is_due.then(|| self.looks_at());
+        own.into_iter().chain((!idle).then_some(tick)).chain(look).min()
+    }
+
+    /// Before this, nothing that nodes say leads to another look.
+    fn looks_at(&self) -> Timestamp {
+        let of_all_ns = (self.fleet.nodes.len() as u64).saturating_mul(PASS_OF_EACH_NS);
+        self.looked_at.plus_nanos(PASS_NS.max(of_all_ns))
     }
 
     fn advance(&mut self, now: Timestamp, out: &mut Out<'_>) {

@@ -40,7 +40,7 @@ pub(crate) struct Fleet {
     pub(crate) nodes: BTreeMap<String, Node>,
     sessions: BTreeMap<u64, String>,
     /// Until when a life of a node may act on what it was granted.
-    leases: BTreeMap<(String, u64), Timestamp>,
+    leases: BTreeMap<String, BTreeMap<u64, Timestamp>>,
     /// Who is shut out, and why.
     pub(crate) quarantined: BTreeMap<String, String>,
     /// Who is given no more load, and whether its process ends once it is idle; there or not.
@@ -95,8 +95,9 @@ impl Fleet {
     /// A node is given no more load, or with `None` is taken back; whether that is new.
     pub(crate) fn drain(&mut self, name: &str, exit: Option<bool>) -> bool {
         if let Some(node) = self.nodes.get_mut(name) {
+            // Another order is told anew.
+            node.retired &= node.draining == exit;
             (node.draining, node.leaving) = (exit, None);
-            node.retired &= exit.is_some();
         }
         let before = match exit {
             Some(exit) => self.draining.insert(name.to_owned(), exit),
@@ -197,34 +198,41 @@ impl Fleet {
     pub(crate) fn grant(&mut self, now: Timestamp, name: &str, settings: &Settings) {
         let Some(node) = self.nodes.get_mut(name) else { return };
         node.granted = true;
-        self.leases.insert((name.to_owned(), node.hello.incarnation), lease_over(now, settings));
+        let over = lease_over(now, settings);
+        // It comes with every beat of every node.
+        match self.leases.get_mut(name) {
+            Some(lives) => lives.insert(node.hello.incarnation, over),
+            None => self.leases.entry(name.to_owned()).or_default().insert(node.hello.incarnation, over),
+        };
     }
 
     /// A life of a node may hold a lease that was granted until now at the latest, by us or before us.
     pub(crate) fn presume(&mut self, now: Timestamp, name: &str, incarnation: u64, settings: &Settings) {
         let over = lease_over(now, settings);
-        let lease = self.leases.entry((name.to_owned(), incarnation)).or_insert(over);
+        let lease = self.leases.entry(name.to_owned()).or_default().entry(incarnation).or_insert(over);
         *lease = (*lease).max(over);
     }
 
     /// A life of a node has surely ended.
     pub(crate) fn died(&mut self, name: &str, incarnation: u64) {
-        self.leases.remove(&(name.to_owned(), incarnation));
+        if let Some(lives) = self.leases.get_mut(name) {
+            lives.remove(&incarnation);
+        }
     }
 
     /// When a life of a node can surely not act any more on what it was granted; `None`: it never could, or it is dead.
     pub(crate) fn lease_over(&self, name: &str, incarnation: u64) -> Option<Timestamp> {
-        self.leases.get(&(name.to_owned(), incarnation)).copied()
+        self.leases.get(name)?.get(&incarnation).copied()
     }
 
     /// Forgets leases that nobody asks for any more.
     pub(crate) fn tidy(&mut self, now: Timestamp) {
         let nodes = &self.nodes;
-        self.leases.retain(|(name, incarnation), over| {
-            *over > now
-                || nodes
-                    .get(name)
-                    .is_some_and(|node| node.hello.incarnation == *incarnation && node.busy.is_some())
+        self.leases.retain(|name, lives| {
+            let present =
+                nodes.get(name).filter(|node| node.busy.is_some()).map(|node| node.hello.incarnation);
+            lives.retain(|incarnation, over| *over > now || present == Some(*incarnation));
+            !lives.is_empty()
         });
     }
 }
@@ -232,7 +240,12 @@ impl Fleet {
 impl Node {
     /// Whether it can be taken for a run.
     pub(crate) fn is_free(&self) -> bool {
-        self.session.is_some() && self.busy.is_none() && self.draining.is_none() && !self.gone
+        self.busy.is_none() && self.is_steady()
+    }
+
+    /// Whether it is there, and goes on taking part in runs.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.session.is_some() && self.draining.is_none() && !self.gone
     }
 
     /// Whether beats are missing.

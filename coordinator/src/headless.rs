@@ -327,7 +327,7 @@ impl Progress {
 fn line(view: &RunView) -> String {
     let errors: u64 = view.counts.errors.values().sum();
     let dropped: u64 = view.counts.dropped.values().sum();
-    let nodes = view.shares.iter().filter(|share| share.cells > 0).count();
+    let nodes = view.nodes;
     let p99 = Duration::from_nanos(view.response_ns.p99);
     format!(
         "{:>5} s  sent {}  ok {}  errors {errors}  dropped {dropped}  unassigned {}  p99 {p99:.2?}  {nodes} nodes\n",

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use clock::Timestamp;
-use measure::{Gauges, Latency, Names, Totals};
+use measure::{Counters, Gauges, Names, Shape, Totals};
 use wire::{ByShard, Delta, Measured, RunKey};
 
 use crate::director::{Mark, Merged, Share};
@@ -24,7 +24,7 @@ const HELD_MOST: usize = 256;
 /// Nodes whose shards are told apart; a larger fleet has too many of them for a report.
 const SHARDS_OF: u32 = 64;
 /// Sums that are set aside for the next second.
-const SPARE: usize = 2;
+const SPARE: usize = 4;
 
 /// The sums of one run.
 #[derive(Debug)]
@@ -35,18 +35,21 @@ pub(crate) struct Ledger {
     open: BTreeMap<u64, Open>,
     /// The first second that is not complete.
     next_second: u64,
-    lives: BTreeMap<(String, u64), Life>,
+    /// By node and life.
+    lives: BTreeMap<String, BTreeMap<u64, Life>>,
     pub(crate) timeline: BTreeMap<u64, report::Second>,
     pub(crate) views: BTreeMap<u64, Arc<SecondView>>,
     /// Arrivals of complete seconds that nobody owned.
     unassigned: u64,
     revision: u64,
-    pending: BTreeMap<u64, (Vec<(ByShard, Measured)>, Gauges)>,
+    /// By second: what came since it was last packed to be kept.
+    fresh: BTreeMap<u64, Fresh>,
+    /// What is packed and waits to be kept.
+    rows: Vec<(u64, Measured, Gauges)>,
+    /// Complete seconds that wait to take the place of their rows.
+    whole: Vec<(u64, Measured, Gauges)>,
     dirty: BTreeSet<(String, u64)>,
     dirty_since: Option<Timestamp>,
-    /// Sums into which one delta is unpacked to be looked at, and whose it is.
-    scratch: Totals,
-    unpacked: Option<(String, u64, u64)>,
     spare: Vec<Totals>,
     pub(crate) lag_p99_worst_ns: u64,
 }
@@ -63,6 +66,15 @@ pub(crate) struct Open {
     pub(crate) gauges: Gauges,
     /// Nodes that told of it.
     pub(crate) told_by: BTreeSet<String>,
+    /// Rows of it that are kept, or wait to be.
+    rows: u32,
+}
+
+/// What came for a second and is not packed yet.
+#[derive(Debug)]
+struct Fresh {
+    totals: Totals,
+    gauges: Gauges,
 }
 
 #[derive(Debug, Default)]
@@ -81,10 +93,10 @@ pub(crate) type Kept = (String, u64, u64);
 /// What became of a delta.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// It is in the sums, and seconds up to here may have changed that were complete: those that were.
+    /// It is in the sums.
     Merged {
-        /// Complete seconds that it corrected.
-        corrected: BTreeSet<u64>,
+        /// Complete seconds that it corrected, with what came late for each.
+        corrected: BTreeMap<u64, Counters>,
     },
     /// It was in the sums already.
     Again,
@@ -108,11 +120,11 @@ impl Ledger {
             views: BTreeMap::new(),
             unassigned: 0,
             revision: 0,
-            pending: BTreeMap::new(),
+            fresh: BTreeMap::new(),
+            rows: Vec::new(),
+            whole: Vec::new(),
             dirty: BTreeSet::new(),
             dirty_since: None,
-            scratch: Totals::new(shape),
-            unpacked: None,
             spare: Vec::new(),
             lag_p99_worst_ns: 0,
         }
@@ -130,27 +142,39 @@ impl Ledger {
 
     /// The sums of one life.
     pub(crate) fn share(&self, node: &str, incarnation: u64) -> Option<&Share> {
-        self.lives.get(&(node.to_owned(), incarnation)).map(|life| &life.share)
+        self.life(node, incarnation).map(|life| &life.share)
     }
 
     /// How many deltas of a life are merged.
     pub(crate) fn merged(&self, node: &str, incarnation: u64) -> u64 {
-        self.lives.get(&(node.to_owned(), incarnation)).map_or(0, |life| life.mark_next)
+        self.life(node, incarnation).map_or(0, |life| life.mark_next)
     }
 
     /// Up to where a life has told, in nanoseconds of the results.
     pub(crate) fn until_ns(&self, node: &str, incarnation: u64) -> u64 {
-        self.lives.get(&(node.to_owned(), incarnation)).map_or(0, |life| life.until_ns)
+        self.life(node, incarnation).map_or(0, |life| life.until_ns)
+    }
+
+    fn life(&self, node: &str, incarnation: u64) -> Option<&Life> {
+        self.lives.get(node)?.get(&incarnation)
+    }
+
+    fn life_mut(&mut self, node: &str, incarnation: u64) -> &mut Life {
+        if !self.lives.contains_key(node) {
+            self.lives.insert(node.to_owned(), BTreeMap::new());
+        }
+        let lives = self.lives.get_mut(node).expect("Invariant: it was just put there");
+        lives.entry(incarnation).or_default()
     }
 
     /// Takes a delta that a node told, whose shards are numbered as those of `place`.
     pub(crate) fn take(&mut self, now: Timestamp, node: &str, place: u32, delta: Delta) -> Taken {
-        let key = (node.to_owned(), delta.incarnation);
-        let life = self.lives.entry(key.clone()).or_default();
+        let incarnation = delta.incarnation;
+        let life = self.life_mut(node, incarnation);
         if delta.sequence < life.mark_next {
             // It may be asked for again: the acknowledgement was lost.
             life.acknowledged = life.acknowledged.min(delta.sequence);
-            self.touch(now, key);
+            self.touch(now, node, incarnation);
             return Taken::Again;
         }
         if delta.sequence > life.mark_next {
@@ -160,95 +184,115 @@ impl Ledger {
             life.held.insert(delta.sequence, delta);
             return Taken::Held;
         }
-        let mut corrected = BTreeSet::new();
+        let mut corrected: BTreeMap<u64, Counters> = BTreeMap::new();
         let mut next = Some(delta);
         while let Some(delta) = next {
-            corrected.extend(self.merge(node, place, &delta));
-            let life = self.lives.entry(key.clone()).or_default();
+            if self.merge(node, place, &delta) {
+                corrected.entry(delta.second).or_default().merge(&delta.measured.counters());
+            }
+            let life = self.life_mut(node, incarnation);
             next = life.held.remove(&life.mark_next);
         }
-        self.touch(now, key);
+        self.touch(now, node, incarnation);
         Taken::Merged { corrected }
     }
 
-    fn touch(&mut self, now: Timestamp, key: (String, u64)) {
-        self.dirty.insert(key);
+    fn touch(&mut self, now: Timestamp, node: &str, incarnation: u64) {
+        self.dirty.insert((node.to_owned(), incarnation));
         self.dirty_since.get_or_insert(now);
     }
 
-    /// Adds a delta that was checked; the complete second that it corrects, if it does.
-    fn merge(&mut self, node: &str, place: u32, delta: &Delta) -> Option<u64> {
-        self.unpack(node, delta);
-        self.unpacked = None;
-        let life = self.lives.entry((node.to_owned(), delta.incarnation)).or_default();
+    /// Adds a delta that was checked; yields whether it corrects a complete second.
+    fn merge(&mut self, node: &str, place: u32, delta: &Delta) -> bool {
+        let shape = self.names.shape();
+        let mut fresh = self
+            .fresh
+            .remove(&delta.second)
+            .unwrap_or_else(|| Fresh { totals: room(&mut self.spare, shape), gauges: Gauges::default() });
+        let life = self.life_mut(node, delta.incarnation);
         life.mark_next = delta.sequence + 1;
         life.until_ns = life.until_ns.max(delta.until_ns);
-        add_to_share(&mut life.share, &self.scratch, delta.recovered);
-        let pending = self.pending.entry(delta.second).or_default();
-        add_gauges(&mut pending.1, delta.gauges);
-        let by_shard = if place < SHARDS_OF { ByShard::OfNode(place) } else { ByShard::LeftOut };
-        pending.0.push((by_shard, delta.measured.clone()));
-        if delta.second < self.next_second {
-            let fits = delta.measured.add_to(&mut self.total, by_shard);
-            fits.expect("Invariant: the total has the shape of the names");
-            seconds::amend(self.timeline.entry(delta.second).or_default(), delta.second, &self.scratch);
-            return Some(delta.second);
+        if delta.recovered {
+            let requests = delta.measured.counters().sent.saturating_add(delta.measured.warmup().sent);
+            life.share.recovered = Some(life.share.recovered.unwrap_or(0).saturating_add(requests));
         }
-        let open = self.open_second(delta.second);
-        let fits = delta.measured.add_to(&mut open.totals, by_shard);
-        fits.expect("Invariant: a second has the shape of the names");
-        add_gauges(&mut open.gauges, delta.gauges);
-        open.told_by.insert(node.to_owned());
-        None
+        let by_shard = if place < SHARDS_OF { ByShard::OfNode(place) } else { ByShard::LeftOut };
+        // Once through the bytes for all sums: a thousand nodes tell 50 MB a second.
+        let fits = delta.measured.add_to_both(&mut fresh.totals, by_shard, &mut life.share.sums);
+        fits.expect("Invariant: the shape of a delta was checked against the names");
+        add_gauges(&mut fresh.gauges, delta.gauges);
+        self.fresh.insert(delta.second, fresh);
+        if delta.second >= self.next_second {
+            let open = self.open_second(delta.second);
+            if !open.told_by.contains(node) {
+                open.told_by.insert(node.to_owned());
+            }
+            return false;
+        }
+        let mut late = room(&mut self.spare, shape);
+        let fits = delta.measured.add_to(&mut late, ByShard::LeftOut);
+        fits.expect("Invariant: the shape of a delta was checked against the names");
+        seconds::amend(self.timeline.entry(delta.second).or_default(), delta.second, &late);
+        self.put_aside(late);
+        true
     }
 
-    /// Unpacks a delta whose shape fits the names, and says what in it contradicts itself or the plan.
-    pub(crate) fn contradiction(
-        &mut self,
-        limits: &bounds::Limits,
-        node: &str,
-        delta: &Delta,
-    ) -> Option<String> {
-        self.unpack(node, delta);
-        let share = self.lives.get(&(node.to_owned(), delta.incarnation)).map(|life| &life.share);
-        bounds::contradiction(limits, share, &self.scratch)
+    /// Packs what came for a second since it was last packed, and adds it to the second, or to the total where that is
+    /// complete.
+    fn fold(&mut self, index: u64) {
+        let Some(Fresh { totals, gauges }) = self.fresh.remove(&index) else { return };
+        self.rows.push((index, Measured::pack(&totals), gauges));
+        if index < self.next_second {
+            self.total.merge(&totals);
+        } else {
+            let open = self.open_second(index);
+            open.totals.merge(&totals);
+            add_gauges(&mut open.gauges, gauges);
+            open.rows += 1;
+        }
+        self.put_aside(totals);
     }
 
-    fn unpack(&mut self, node: &str, delta: &Delta) {
-        let whose = (node.to_owned(), delta.incarnation, delta.sequence);
-        if self.unpacked.as_ref() != Some(&whose) {
-            self.scratch.clear();
-            let fits = delta.measured.add_to(&mut self.scratch, ByShard::LeftOut);
-            fits.expect("Invariant: the shape of a delta was checked against the names");
-            self.unpacked = Some(whose);
+    fn put_aside(&mut self, mut totals: Totals) {
+        if self.spare.len() < SPARE {
+            totals.clear();
+            totals.shards.clear();
+            self.spare.push(totals);
         }
     }
 
     fn open_second(&mut self, index: u64) -> &mut Open {
         let (spare, shape) = (&mut self.spare, self.names.shape());
         self.open.entry(index).or_insert_with(|| Open {
-            totals: spare.pop().unwrap_or_else(|| Totals::new(shape)),
+            totals: room(spare, shape),
             gauges: Gauges::default(),
             told_by: BTreeSet::new(),
+            rows: 0,
         })
     }
 
     /// The next second that ends by `through_ns`, in order; give it back by [`Ledger::settle`].
     pub(crate) fn next_complete(&mut self, through_ns: u64) -> Option<(u64, Open)> {
-        let first = self.open.first_entry()?;
-        let end_ns = (first.key() + 1).saturating_mul(clock::NANOS_PER_SECOND);
-        (end_ns <= through_ns).then(|| first.remove_entry())
+        let index = *self.open.first_key_value()?.0;
+        let end_ns = (index + 1).saturating_mul(clock::NANOS_PER_SECOND);
+        if end_ns > through_ns {
+            return None;
+        }
+        self.fold(index);
+        self.open.remove_entry(&index)
     }
 
     /// A second is complete: it enters the total, and its memory is used again.
-    pub(crate) fn settle(&mut self, index: u64, mut open: Open) {
+    pub(crate) fn settle(&mut self, index: u64, open: Open) {
         self.next_second = index + 1;
         self.lag_p99_worst_ns = self.lag_p99_worst_ns.max(open.totals.lag.value_at_quantile(0.99));
         self.total.merge(&open.totals);
-        if self.spare.len() < SPARE {
-            open.totals.clear();
-            self.spare.push(open.totals);
+        if open.rows > 1 {
+            // One row takes less room than several; a run of days is many seconds.
+            self.rows.retain(|(second, _, _)| *second != index);
+            self.whole.push((index, Measured::pack(&open.totals), open.gauges));
         }
+        self.put_aside(open.totals);
     }
 
     /// Puts the view of a complete second in the place of an earlier one.
@@ -289,26 +333,23 @@ impl Ledger {
         self.dirty_since.take()?;
         let (mut marks, mut through) = (Vec::new(), Vec::new());
         for (node, incarnation) in std::mem::take(&mut self.dirty) {
-            let Some(life) = self.lives.get_mut(&(node.clone(), incarnation)) else { continue };
+            let life = self.lives.get_mut(&node).and_then(|lives| lives.get_mut(&incarnation));
+            let Some(life) = life else { continue };
             if let Some(last) = life.mark_next.checked_sub(1) {
                 through.push((node.clone(), incarnation, last));
                 life.acknowledged = life.mark_next;
             }
-            let share = life.share.clone();
-            marks.push(Mark { node, incarnation, next: life.mark_next, until_ns: life.until_ns, share });
+            let Share { sums, recovered } = &life.share;
+            let (sums, recovered) = (sums.pack(), *recovered);
+            let (next, until_ns) = (life.mark_next, life.until_ns);
+            marks.push(Mark { node, incarnation, next, until_ns, sums, recovered });
         }
-        let mut seconds = Vec::new();
-        self.unpacked = None;
-        for (second, (parts, gauges)) in std::mem::take(&mut self.pending) {
-            self.scratch.clear();
-            for (by_shard, part) in parts {
-                let fits = part.add_to(&mut self.scratch, by_shard);
-                fits.expect("Invariant: what waits was checked");
-            }
-            seconds.push((second, Measured::pack(&self.scratch), gauges));
-            self.scratch.shards.clear();
+        let waiting: Vec<u64> = self.fresh.keys().copied().collect();
+        for index in waiting {
+            self.fold(index);
         }
-        Some((Merged { run, seconds, marks }, through))
+        let (whole, seconds) = (std::mem::take(&mut self.whole), std::mem::take(&mut self.rows));
+        Some((Merged { run, whole, seconds, marks }, through))
     }
 
     /// Takes back what an earlier coordinator kept: rows of seconds in any order, and marks.
@@ -322,53 +363,27 @@ impl Ledger {
             // Rows of another shape are not of this plan; whoever kept them checked them.
             if measured.add_to(&mut open.totals, ByShard::AsTold).is_ok() {
                 add_gauges(&mut open.gauges, gauges);
+                open.rows += 1;
             }
         }
         for mark in marks {
-            let life = Life {
-                mark_next: mark.next,
-                until_ns: mark.until_ns,
-                share: mark.share,
-                held: BTreeMap::new(),
-                acknowledged: mark.next,
-            };
-            self.lives.insert((mark.node, mark.incarnation), life);
+            let share = mark.share().expect("Invariant: whoever gives marks back has checked them");
+            let life = self.life_mut(&mark.node, mark.incarnation);
+            (life.mark_next, life.acknowledged) = (mark.next, mark.next);
+            (life.until_ns, life.share) = (mark.until_ns, share);
         }
     }
+}
+
+/// Empty sums, with memory that was used before where there is some.
+fn room(spare: &mut Vec<Totals>, shape: Shape) -> Totals {
+    spare.pop().unwrap_or_else(|| Totals::new(shape))
 }
 
 fn add_gauges(sum: &mut Gauges, more: Gauges) {
     sum.connections = sum.connections.saturating_add(more.connections);
     sum.in_flight = sum.in_flight.saturating_add(more.in_flight);
     sum.waiting = sum.waiting.saturating_add(more.waiting);
-}
-
-fn add_to_share(share: &mut Share, delta: &Totals, recovered: bool) {
-    share.counters.merge(&delta.counters);
-    share.warmup.merge(&delta.warmup);
-    let room = delta.workloads.len();
-    if share.iterations.len() < room {
-        share.iterations.resize_with(room, Default::default);
-        share.warmup_iterations.resize_with(room, Default::default);
-    }
-    for (place, workload) in delta.workloads.iter().enumerate() {
-        share.iterations[place].merge(&workload.iterations);
-        share.warmup_iterations[place].merge(&workload.warmup);
-    }
-    share.response.merge(&delta.latency(Latency::Response));
-    share.lag.merge(&delta.lag);
-    share.cpu_ns = share.cpu_ns.saturating_add(delta.cpu_ns());
-    if share.in_flight.len() < delta.names.len() {
-        share.in_flight.resize(delta.names.len(), 0);
-    }
-    for (left, name) in share.in_flight.iter_mut().zip(&delta.names) {
-        let ended = name.ok_count.saturating_add(name.errors_total()).saturating_add(name.cut_off);
-        *left = left.saturating_add(name.sent).saturating_sub(ended);
-    }
-    if recovered {
-        let requests = delta.counters.sent.saturating_add(delta.warmup.sent);
-        share.recovered = Some(share.recovered.unwrap_or(0).saturating_add(requests));
-    }
 }
 
 #[cfg(test)]

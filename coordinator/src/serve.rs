@@ -300,12 +300,16 @@ async fn until(at: Option<Timestamp>) {
 /// By how much the wall clock is ahead of the monotonic one: of several looks at both, the quickest, because whoever is
 /// interrupted between the two measures the interruption, and starts runs that much beside the time that was asked for.
 fn unix_offset_ns() -> u64 {
-    let look = |_| {
-        let (before, wall, after) = (OsClock.now(), now_unix_ns(), OsClock.now());
+    offset_of((0..8).map(|_| (OsClock.now(), now_unix_ns(), OsClock.now())))
+}
+
+/// From looks at the monotonic clock, at the wall clock, and at the monotonic clock again.
+fn offset_of(looks: impl Iterator<Item = (Timestamp, u64, Timestamp)>) -> u64 {
+    let measured = |(before, wall, after): (Timestamp, u64, Timestamp)| {
         let took = after.nanos_since(before);
         (took, wall.saturating_sub(before.as_nanos() + took / 2))
     };
-    (0..8).map(look).min().map_or(0, |(_, offset)| offset)
+    looks.map(measured).min().map_or(0, |(_, offset)| offset)
 }
 
 impl State {
@@ -424,9 +428,8 @@ impl State {
         self.shown_from = end.plus_nanos(end.nanos_since(begin).saturating_mul(SHOWN_PART));
         let ended: Vec<u128> =
             self.about.iter().filter(|(_, about)| about.is_over()).map(|(run, _)| *run).collect();
-        let now = OsClock.now();
         for run in ended {
-            if self.director.run_view(now, run).is_none() {
+            if !self.director.shows(run) {
                 self.about.remove(&run);
             }
         }
@@ -437,7 +440,9 @@ impl State {
         let stored = Some((view.state, view.exit_code));
         if about.stored != stored {
             about.stored = stored;
-            self.store.write(Write::View(Box::new(view.clone())));
+            // The history shows the shares as well.
+            let whole = self.run_view(view.id).unwrap_or_else(|| view.clone());
+            self.store.write(Write::View(Box::new(whole)));
         }
     }
 
@@ -482,5 +487,24 @@ impl State {
 impl About {
     fn is_over(&self) -> bool {
         matches!(self.stored, Some((RunState::Ended | RunState::Refused, _)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_was_interrupted_does_not_move_the_wall_clock() {
+        let offset_ns = 1_700_000_000_000_000_000;
+        let look = |at: u64, until_wall: u64, until_end: u64| {
+            let end = Timestamp::from_nanos(at + until_end);
+            (Timestamp::from_nanos(at), offset_ns + at + until_wall, end)
+        };
+        // Before the wall clock was read, behind it, and not at all.
+        let looks =
+            [look(1_000, 40_000_000, 40_000_100), look(50_000_000, 100, 80_000_000), look(1 << 30, 60, 200)];
+        let found = offset_of(looks.into_iter());
+        assert!(found.abs_diff(offset_ns) <= 100, "{found}");
     }
 }

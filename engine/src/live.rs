@@ -184,7 +184,17 @@ impl Live {
             self.sheet.words(start..start + BANK_HEAD + self.form.tally)
         };
         let banks = [bank(0), bank(1)];
-        Told { path: self.path, holds, banks, sums, next: 0, has_warmup: false, has_gap: false }
+        Told {
+            path: self.path,
+            holds,
+            banks,
+            sums,
+            next: 0,
+            epoch: 0,
+            until_ns: 0,
+            has_warmup: false,
+            has_gap: false,
+        }
     }
 }
 
@@ -245,6 +255,9 @@ pub struct Told {
     sums: Tallied,
     /// The number of the first delta that is not in the sums.
     next: u64,
+    /// The epoch at the end of the last that is, and up to where it was measured.
+    epoch: u32,
+    until_ns: u64,
     has_warmup: bool,
     /// A delta was not kept: what comes behind it is not added. Who reads the file finds the later ones where they were
     /// kept, and what the lost one counted in what is left.
@@ -261,12 +274,28 @@ impl Told {
         self.next += 1;
         self.sums.add(&counted.measured);
         self.has_warmup |= counted.warmup;
+        (self.epoch, self.until_ns) = (kept.epoch, kept.until_ns);
+        self.note();
+    }
+
+    /// The number of the first delta that is not noted.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Deltas that were kept, all of which are noted, have other numbers now: the next one is this.
+    pub fn renumbered(&mut self, next: u64) {
+        self.next = next;
+        self.note();
+    }
+
+    fn note(&self) {
         let other = usize::from(self.holds.as_ref()[0].load(Ordering::Relaxed) == 0);
         let bank = self.banks[other].as_ref();
         let store = |word: &AtomicU64, value| word.store(value, Ordering::Release);
         store(&bank[NEXT], self.next);
-        store(&bank[EPOCH], u64::from(kept.epoch));
-        store(&bank[UNTIL], kept.until_ns);
+        store(&bank[EPOCH], u64::from(self.epoch));
+        store(&bank[UNTIL], self.until_ns);
         store(&bank[WARMUP_TOLD], u64::from(self.has_warmup));
         for (word, value) in bank[BANK_HEAD..].iter().zip(self.sums.words()) {
             store(word, *value);

@@ -125,6 +125,36 @@ pub(crate) struct Stage {
     pub(crate) run_id: String,
 }
 
+impl Stage {
+    /// What a report tells of a run beside what was measured, but for notes and the instant of its start; `counted` is what is
+    /// counted by name, how many arrivals each workload has, and the cap on connections.
+    pub(crate) fn story<'a>(
+        &'a self,
+        from: Option<&'a FromFile>,
+        spoken: Option<&Spoken>,
+        counted: (&'a measure::Names, &'a [Option<u64>], u32),
+    ) -> Story<'a> {
+        let (names, expected, connections) = counted;
+        Story {
+            file: from.map(|from| &from.file),
+            protocol: spoken.map(|spoken| spoken.name),
+            expected,
+            plan: &self.plan,
+            url: &self.url,
+            builtin: self.builtin.is_some(),
+            addresses: &self.addresses,
+            link: host::link::to(self.routes.iter().filter_map(Route::peer).map(|peer| peer.ip())),
+            decision: &self.decision,
+            host: &self.facts,
+            notes: Vec::new(),
+            names,
+            connections,
+            run_id: &self.run_id,
+            started_at: String::new(),
+        }
+    }
+}
+
 /// Carries out one plan; yields how the program ends.
 pub fn run(arguments: RunArguments) -> ExitCode {
     let RunArguments { plan, sizing, file, spoken, thresholds, outputs } = arguments;
@@ -188,30 +218,15 @@ fn carry_out(
     around.take_back(run.give_back_refresher());
     let after = around.tear_down();
     let (course, started_at) = over?;
-    let mut story = Story {
-        file: from.map(|from| &from.file),
-        protocol: spoken.map(|spoken| spoken.name),
-        expected: &expected,
-        plan: &stage.plan,
-        url: &stage.url,
-        builtin: stage.builtin.is_some(),
-        addresses: &stage.addresses,
-        link: host::link::to(stage.routes.iter().filter_map(Route::peer).map(|peer| peer.ip())),
-        decision: &stage.decision,
-        host: &stage.facts,
-        notes: stage.notes.iter().cloned().chain(after).chain(around.token_notes()).collect(),
-        names: &names,
-        connections,
-        run_id: &stage.run_id,
-        started_at,
-    };
-    if let Some(builtin) = stage.builtin {
-        let truth = builtin.stop();
-        story.notes.push(format!(
-            "the built-in target counted {} requests on {} connections",
-            truth.requests, truth.connects
-        ));
-    }
+    let truth = stage.builtin.take().map(target::Handle::stop);
+    let mut story = stage.story(from, spoken, (&names, &expected, connections));
+    story.builtin = truth.is_some();
+    story.started_at = started_at;
+    story.notes.extend(stage.notes.iter().cloned().chain(after).chain(around.token_notes()));
+    story.notes.extend(truth.map(|truth| {
+        let (requests, connects) = (truth.requests, truth.connects);
+        format!("the built-in target counted {requests} requests on {connects} connections")
+    }));
     Ok(conclude(&run, course, &story, thresholds, outputs, ndjson))
 }
 

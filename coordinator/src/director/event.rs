@@ -68,6 +68,11 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether a node, or its connection, did it.
+    pub(crate) fn is_of_node(&self) -> bool {
+        matches!(self, Self::Message { .. } | Self::Closed { .. })
+    }
+
     /// Whether it comes from every node all the time, and nothing hangs on it alone.
     pub(crate) fn is_routine(&self) -> bool {
         let Self::Message { message, .. } = self else { return false };

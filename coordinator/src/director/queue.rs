@@ -30,8 +30,15 @@ impl Director {
             let Some(run) = self.runs.get_mut(&key).filter(|run| run.stage == Stage::Queued) else {
                 continue;
             };
-            let since = *self.first_since.entry(key).or_insert(now);
             let terms = run.submission.terms.clone();
+            // Whoever waits for its turn does not wait for nodes.
+            let waits_for_turn = is_enough(&self.fleet, &terms, |_, node| suits(node, &terms))
+                && !is_enough(&self.fleet, &terms, |name, node| fits(node, &terms) && !kept.contains(name));
+            let since = self.first_since.entry(key).or_insert(now);
+            if waits_for_turn {
+                *since = now;
+            }
+            let since = *since;
             let over = terms.wait_ns.is_some_and(|wait_ns| now.nanos_since(since) >= wait_ns);
             match find(&self.fleet, &terms, &kept, over && terms.fewer) {
                 Found::Enough(names) => run.choose(now, &names, &mut self.fleet, out),
@@ -89,10 +96,23 @@ impl Director {
     }
 }
 
-fn fits(node: &Node, terms: &Terms) -> bool {
+/// Whether a node could carry a run if it had no other.
+fn suits(node: &Node, terms: &Terms) -> bool {
     let zone = node.hello.zone.as_deref();
     let in_zone = terms.zones.is_empty() || zone.is_some_and(|zone| terms.zones.contains_key(zone));
-    node.is_free() && node.has(&terms.labels) && in_zone
+    node.is_steady() && node.has(&terms.labels) && in_zone
+}
+
+fn fits(node: &Node, terms: &Terms) -> bool {
+    node.is_free() && suits(node, terms)
+}
+
+/// Whether there are enough nodes of some kind for a run, and one in each zone that it needs.
+fn is_enough(fleet: &Fleet, terms: &Terms, kind: impl Fn(&str, &Node) -> bool) -> bool {
+    let nodes = || fleet.nodes.iter().filter(|(name, node)| kind(name, node));
+    let has_zone = |zone: &str| nodes().any(|(_, node)| node.hello.zone.as_deref() == Some(zone));
+    let every_zone = terms.zones.iter().all(|(zone, part)| *part == 0 || has_zone(zone));
+    nodes().count() >= terms.nodes_least.max(1) as usize && every_zone
 }
 
 fn find(fleet: &Fleet, terms: &Terms, kept: &BTreeSet<String>, fewer: bool) -> Found {

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use measure::{Counters, Gauges, Histogram, Names};
+use measure::{Gauges, Names};
 use schedule::Cells;
 use serde::{Deserialize, Serialize};
 use wire::{Measured, RunKey};
@@ -249,6 +249,8 @@ pub struct NamesText(pub Names);
 pub struct Merged {
     /// The run.
     pub run: RunKey,
+    /// Seconds as a whole: each takes the place of all rows of it that were kept before.
+    pub whole: Vec<(u64, Measured, Gauges)>,
     /// Sums to be added to those seconds; kept as rows of their own, the second is the sum of its rows.
     pub seconds: Vec<(u64, Measured, Gauges)>,
     /// By node and life: how it stands now; replaces what was kept.
@@ -266,29 +268,27 @@ pub struct Mark {
     pub next: u64,
     /// Up to where it has told, in nanoseconds of the results.
     pub until_ns: u64,
-    /// Its own sums.
-    pub share: Share,
+    /// Its own sums, packed: see [`Mark::share`].
+    pub sums: Vec<u8>,
+    /// As in [`Share::recovered`].
+    pub recovered: Option<u64>,
+}
+
+impl Mark {
+    /// The sums that it holds.
+    ///
+    /// # Errors
+    /// They are not what [`wire::Overall`] packs.
+    pub fn share(&self) -> Result<Share, wire::WireError> {
+        Ok(Share { sums: wire::Overall::unpack(&self.sums)?, recovered: self.recovered })
+    }
 }
 
 /// The sums of one node's life, without what only the whole run needs: a thousand nodes have to fit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Share {
-    /// What happened.
-    pub counters: Counters,
-    /// What happened during the warm-up.
-    pub warmup: Counters,
-    /// By workload with iterations: arrivals due, begun or dropped; and unfinished.
-    pub iterations: Vec<measure::IterationCounters>,
-    /// The same of the warm-up.
-    pub warmup_iterations: Vec<measure::IterationCounters>,
-    /// Response time.
-    pub response: Histogram,
-    /// Schedule lag.
-    pub lag: Histogram,
-    /// Processor time of its shards.
-    pub cpu_ns: u64,
-    /// By name: requests sent whose end was not told.
-    pub in_flight: Vec<u64>,
+    /// What it told.
+    pub sums: wire::Overall,
     /// Where the life was killed and what it had counted until then is among these: how many requests of it were in no
     /// delta.
     pub recovered: Option<u64>,

@@ -1,4 +1,4 @@
-//! Facts as text: how cells, names and a node's sums stand in JSON.
+//! Facts as text: how cells and names stand in JSON.
 //!
 //! What it is: one direction and its inverse, for the database alone. What it is not: the wire, nor a document for people.
 //!
@@ -8,15 +8,12 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use measure::{
-    Counters, DropReason, ErrorClass, Exact, FailReason, Histogram, IterationCounters, Named, Names,
-    StatusCounts,
-};
+use measure::{Named, Names};
 use schedule::{CELL_COUNT, Cells};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::record::{CellsText, NamesText, Share};
+use super::record::{CellsText, NamesText};
 
 /// Bytes of a bitmap with one bit for each cell.
 const BITMAP_BYTES: usize = (CELL_COUNT as usize).div_ceil(8);
@@ -146,187 +143,6 @@ impl<'de> Deserialize<'de> for NamesText {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct CountersRow {
-    /// In the order of the fields of [`Counters`].
-    plain: [u64; 12],
-    dropped: [u64; DropReason::COUNT],
-    errors: Vec<u64>,
-    status: BTreeMap<u16, u64>,
-}
-
-impl From<&Counters> for CountersRow {
-    fn from(all: &Counters) -> Self {
-        Self {
-            plain: [
-                all.scheduled,
-                all.sent,
-                all.ok,
-                all.cut_off,
-                all.unassigned,
-                all.bytes_sent,
-                all.bytes_received,
-                all.connects,
-                all.connects_failed,
-                all.tls_resumed,
-                all.closed_idle,
-                all.unsolicited,
-            ],
-            dropped: all.dropped,
-            errors: all.errors.to_vec(),
-            status: all.status.iter().collect(),
-        }
-    }
-}
-
-impl CountersRow {
-    fn counters(&self) -> Counters {
-        let [
-            scheduled,
-            sent,
-            ok,
-            cut_off,
-            unassigned,
-            bytes_sent,
-            bytes_received,
-            connects,
-            connects_failed,
-            tls_resumed,
-            closed_idle,
-            unsolicited,
-        ] = self.plain;
-        let mut errors = [0; ErrorClass::COUNT];
-        errors.iter_mut().zip(&self.errors).for_each(|(mine, theirs)| *mine = *theirs);
-        let mut status = StatusCounts::default();
-        self.status.iter().for_each(|(code, count)| status.add(*code, *count));
-        Counters {
-            scheduled,
-            sent,
-            ok,
-            cut_off,
-            unassigned,
-            dropped: self.dropped,
-            errors,
-            status,
-            bytes_sent,
-            bytes_received,
-            connects,
-            connects_failed,
-            tls_resumed,
-            closed_idle,
-            unsolicited,
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct IterationsRow {
-    /// Scheduled, begun, unassigned, completed, cut off.
-    plain: [u64; 5],
-    dropped: [u64; DropReason::COUNT],
-    failed: [u64; FailReason::COUNT],
-}
-
-impl From<&IterationCounters> for IterationsRow {
-    fn from(all: &IterationCounters) -> Self {
-        Self {
-            plain: [all.scheduled, all.begun, all.unassigned, all.completed, all.cut_off],
-            dropped: all.dropped,
-            failed: all.failed,
-        }
-    }
-}
-
-impl IterationsRow {
-    fn counters(&self) -> IterationCounters {
-        let [scheduled, begun, unassigned, completed, cut_off] = self.plain;
-        IterationCounters {
-            scheduled,
-            begun,
-            dropped: self.dropped,
-            unassigned,
-            completed,
-            failed: self.failed,
-            cut_off,
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct HistogramRow {
-    hdr: String,
-    count: u64,
-    sum_ns: u128,
-    min_ns: u64,
-    max_ns: u64,
-}
-
-impl From<&Histogram> for HistogramRow {
-    fn from(all: &Histogram) -> Self {
-        let Exact { count, sum_ns, min_ns, max_ns } = all.exact();
-        Self { hdr: all.encode(), count, sum_ns, min_ns, max_ns }
-    }
-}
-
-impl HistogramRow {
-    fn histogram(&self) -> Option<Histogram> {
-        let exact =
-            Exact { count: self.count, sum_ns: self.sum_ns, min_ns: self.min_ns, max_ns: self.max_ns };
-        Histogram::decode(&self.hdr, exact).ok()
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct ShareRow {
-    counters: CountersRow,
-    warmup: CountersRow,
-    iterations: Vec<IterationsRow>,
-    warmup_iterations: Vec<IterationsRow>,
-    response: HistogramRow,
-    lag: HistogramRow,
-    cpu_ns: u64,
-    in_flight: Vec<u64>,
-    recovered: Option<u64>,
-}
-
-impl Serialize for Share {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let row = ShareRow {
-            counters: (&self.counters).into(),
-            warmup: (&self.warmup).into(),
-            iterations: self.iterations.iter().map(Into::into).collect(),
-            warmup_iterations: self.warmup_iterations.iter().map(Into::into).collect(),
-            response: (&self.response).into(),
-            lag: (&self.lag).into(),
-            cpu_ns: self.cpu_ns,
-            in_flight: self.in_flight.clone(),
-            recovered: self.recovered,
-        };
-        row.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Share {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let row = ShareRow::deserialize(deserializer)?;
-        let histogram = |row: &HistogramRow| {
-            row.histogram().ok_or_else(|| D::Error::custom("a histogram contradicts its figures"))
-        };
-        let iterations = |rows: &[IterationsRow]| rows.iter().map(IterationsRow::counters).collect();
-        Ok(Self {
-            counters: row.counters.counters(),
-            warmup: row.warmup.counters(),
-            iterations: iterations(&row.iterations),
-            warmup_iterations: iterations(&row.warmup_iterations),
-            response: histogram(&row.response)?,
-            lag: histogram(&row.lag)?,
-            cpu_ns: row.cpu_ns,
-            in_flight: row.in_flight,
-            recovered: row.recovered,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,16 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_and_names_survive() {
-        let mut share = Share { cpu_ns: 7, in_flight: vec![0, 3], recovered: Some(12), ..Share::default() };
-        share.counters.sent = 9;
-        share.counters.unsolicited = 2;
-        share.counters.errors[ErrorClass::Reset.index()] = 4;
-        share.counters.status.add(503, 5);
-        share.warmup.dropped[DropReason::Late.index()] = 1;
-        share.iterations.push(IterationCounters { begun: 3, cut_off: 1, ..IterationCounters::default() });
-        share.response.record_many(1_234_567, 8);
-        assert_eq!(there_and_back(&share), share);
+    fn names_survive() {
         let mut names = Names::requests(["GET /".to_owned()]);
         names.workloads.push(Named { stretch_ns: Some((1, 2)), ..Named::from("browse".to_owned()) });
         names.statuses.push("nil".to_owned());

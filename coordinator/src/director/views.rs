@@ -26,14 +26,20 @@ impl Director {
         views
     }
 
-    /// Every run that is under way, or ended a moment ago, in the order in which they were taken.
+    /// Every run that is under way, or ended a moment ago, in the order in which they were taken; without the shares of
+    /// their nodes, which take longer to look at than everything else.
     pub fn run_views(&self, now: Timestamp) -> Vec<RunView> {
         self.order.iter().filter_map(|key| self.runs.get(key)).map(|run| run.view(now)).collect()
     }
 
-    /// One of them.
+    /// One of them, with the shares of its nodes.
     pub fn run_view(&self, now: Timestamp, run: RunKey) -> Option<RunView> {
-        self.runs.get(&run).map(|run| run.view(now))
+        self.runs.get(&run).map(|run| RunView { shares: run.shares(), ..run.view(now) })
+    }
+
+    /// Whether a run is under way, or ended a moment ago.
+    pub fn shows(&self, run: RunKey) -> bool {
+        self.runs.contains_key(&run)
     }
 
     /// The seconds of a run with a revision above this one, rising by revision.

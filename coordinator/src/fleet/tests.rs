@@ -88,6 +88,12 @@ fn a_drain_outlives_the_process_and_the_coordinator() {
     fleet.greet(at(2), 1, &hello("a", 2), "1");
     assert!(!fleet.nodes["a"].is_free(), "another coordinator knows of it");
     assert!(fleet.drain("a", None) && fleet.nodes["a"].is_free());
+    // Another order is told, even to one that was told an earlier.
+    let tell = |fleet: &mut Fleet| fleet.nodes.get_mut("a").expect("it is known").retired = true;
+    assert!(fleet.drain("a", Some(false)));
+    tell(&mut fleet);
+    assert!(!fleet.drain("a", Some(false)) && fleet.nodes["a"].retired);
+    assert!(fleet.drain("a", Some(true)) && !fleet.nodes["a"].retired);
 }
 
 #[test]

@@ -175,7 +175,9 @@ pub struct RunView {
     pub seconds: u64,
     /// The greatest revision among its seconds: when it rises, there is something new to read.
     pub revision: u64,
-    /// Who owns what.
+    /// Nodes that own cells now.
+    pub nodes: u32,
+    /// Who owns what; left out where many runs are shown together.
     pub shares: Vec<ShareView>,
     /// Cells that nobody owns now.
     pub unassigned_cells: u32,

@@ -120,9 +120,7 @@ pub(crate) async fn fleet(State(edge): State<Arc<Edge>>, caller: Caller) -> Resu
 async fn tell_fleet(stream: &Stream, caller: &Caller) -> Result<Infallible, Over> {
     let mut watch = stream.edge.handle.watch();
     loop {
-        let mut view = caller.view(&watch.borrow_and_update().clone());
-        // Shares are asked for run by run: with many nodes and runs they are most of the view.
-        view.runs.iter_mut().for_each(|run| run.shares.clear());
+        let view = caller.view(&watch.borrow_and_update().clone());
         stream.send("fleet", None, &view).await?;
         wait(stream, &mut watch).await?;
     }

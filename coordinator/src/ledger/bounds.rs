@@ -3,7 +3,7 @@
 //! What it is: bounds that no honest node reaches, on what the node's own life told in all. What it is not: proof that a
 //! report is true; a node that lies within its bounds is believed.
 
-use measure::{Counters, Histogram, IterationCounters, NameTotals, Shape, Totals};
+use measure::{Counters, IterationCounters, Shape};
 use wire::Delta;
 
 use crate::director::Share;
@@ -55,8 +55,8 @@ pub(crate) fn breach(limits: &Limits, share: Option<&Share>, delta: &Delta) -> O
     let mut counters = delta.measured.counters();
     let mut warmup = delta.measured.warmup();
     if let Some(share) = share {
-        counters.merge(&share.counters);
-        warmup.merge(&share.warmup);
+        counters.merge(&share.sums.counters);
+        warmup.merge(&share.sums.warmup);
     }
     let both = |pick: fn(&Counters) -> u64| pick(&counters).saturating_add(pick(&warmup));
     let (scheduled, sent) = (both(|one| one.scheduled), both(|one| one.sent));
@@ -83,39 +83,40 @@ pub(crate) fn breach(limits: &Limits, share: Option<&Share>, delta: &Delta) -> O
 
 /// What in the sums of one delta cannot be, beside what [`breach`] looks at: more was measured than happened, or more
 /// iterations began than were due. What was measured is compared with all that happened in that second, so that no honest node
-/// comes near.
-pub(crate) fn contradiction(limits: &Limits, share: Option<&Share>, delta: &Totals) -> Option<String> {
-    let counters = &delta.counters;
-    let happened = [counters.scheduled, counters.sent, counters.completed(), counters.cut_off]
-        .into_iter()
-        .chain([counters.dropped_total(), counters.connects, counters.connects_failed])
-        .fold(0_u64, u64::saturating_add);
-    let shared = [&delta.lag, &delta.queue, &delta.connect, &delta.tls, &delta.first_byte];
-    let of_names = |pick: fn(&NameTotals) -> u64| {
-        delta.names.iter().fold(0_u64, |sum, name| sum.saturating_add(pick(name)))
-    };
-    let measured = shared.into_iter().map(Histogram::count).chain([
-        of_names(|name| name.sent),
-        of_names(|name| name.ok_count),
-        of_names(NameTotals::errors_total),
-        of_names(|name| name.ok.count()),
-        of_names(|name| name.failed.count()),
-        of_names(|name| name.service.count()),
-    ]);
-    if let Some(count) = measured.max().filter(|count| *count > happened) {
-        return Some(format!("it measured {count} things in a second in which {happened} happened"));
+/// comes near. Where a second comes in pieces all of that stands in the first, so others are compared with what the life told
+/// before.
+pub(crate) fn contradiction(limits: &Limits, share: Option<&Share>, delta: &Delta) -> Option<String> {
+    let (counters, told) = (delta.measured.counters(), delta.measured.outline());
+    let is_piece = counters == Counters::default();
+    let earlier = share.filter(|_| is_piece).map(|share| &share.sums);
+    let happened = things(earlier.map_or(&counters, |sums| &sums.counters));
+    if told.most > happened {
+        let stretch = if earlier.is_some() { "a life" } else { "a second" };
+        return Some(format!("it measured {} things in {stretch} in which {happened} happened", told.most));
     }
-    delta.workloads.iter().enumerate().find_map(|(place, workload)| {
+    if let Some(sums) = earlier {
+        let responses = sums.response.count().saturating_add(told.responses);
+        let completed = sums.counters.completed();
+        if responses > completed {
+            return Some(format!("it measured {responses} responses where {completed} came"));
+        }
+    }
+    told.iterations.iter().enumerate().find_map(|(place, due)| {
         let most = limits.iterations.get(place).copied().flatten()?;
-        let before = |list: Option<&Vec<IterationCounters>>| {
-            list.and_then(|list| list.get(place)).map_or(0, |told| told.scheduled)
-        };
-        let begun = [workload.iterations.scheduled, workload.warmup.scheduled]
-            .into_iter()
-            .chain([before(share.map(|share| &share.iterations))])
-            .chain([before(share.map(|share| &share.warmup_iterations))])
-            .fold(0_u64, u64::saturating_add);
+        let before = |list: &Vec<IterationCounters>| list.get(place).map_or(0, |told| told.scheduled);
+        let earlier = share.map_or(0, |share| {
+            before(&share.sums.iterations).saturating_add(before(&share.sums.warmup_iterations))
+        });
+        let begun = due.saturating_add(earlier);
         (begun > most)
             .then(|| format!("it had {begun} iterations due, of at most {most} in its cells by now"))
     })
+}
+
+/// Everything that happened, of whatever kind.
+fn things(counters: &Counters) -> u64 {
+    [counters.scheduled, counters.sent, counters.completed(), counters.cut_off]
+        .into_iter()
+        .chain([counters.dropped_total(), counters.connects, counters.connects_failed])
+        .fold(0_u64, u64::saturating_add)
 }

@@ -32,6 +32,8 @@ fn close_all(ledger: &mut Ledger) {
     while let Some((index, open)) = ledger.next_complete(u64::MAX) {
         ledger.settle(index, open);
     }
+    // What came late enters the total when it is packed.
+    ledger.commit(1);
 }
 
 proptest! {
@@ -95,7 +97,8 @@ fn a_ledger_that_is_taken_back_has_the_same_sums() {
     for sequence in 0..5 {
         first.take(Timestamp::ZERO, "x", 0, delta(sequence, sequence, 10 + sequence));
         let (merged, _) = first.commit(1).expect("a delta waits");
-        rows.extend(merged.seconds);
+        rows.retain(|(second, _, _)| merged.whole.iter().all(|(other, _, _)| other != second));
+        rows.extend(merged.whole.into_iter().chain(merged.seconds));
         marks.extend(merged.marks.into_iter().map(|mark| (mark.node.clone(), mark)));
     }
     let mut second = ledger();
@@ -115,6 +118,31 @@ fn a_ledger_that_is_taken_back_has_the_same_sums() {
 }
 
 #[test]
+fn a_complete_second_takes_the_place_of_its_rows() {
+    let mut ledger = ledger();
+    for (place, node) in [(0, "x"), (1, "y")] {
+        ledger.take(Timestamp::ZERO, node, place, delta(0, 0, 5));
+        let (merged, _) = ledger.commit(1).expect("a delta waits");
+        assert_eq!((merged.whole.len(), merged.seconds.len()), (0, 1));
+    }
+    // A third part comes, and the second is complete before that is kept.
+    ledger.take(Timestamp::ZERO, "z", 2, delta(0, 0, 7));
+    let (index, open) = ledger.next_complete(u64::MAX).expect("a second");
+    ledger.settle(index, open);
+    // And one comes late.
+    ledger.take(Timestamp::ZERO, "w", 3, delta(0, 0, 3));
+    let (merged, _) = ledger.commit(1).expect("deltas wait");
+    let sent = |rows: &[(u64, Measured, Gauges)]| {
+        rows.iter().map(|(second, measured, _)| (*second, measured.counters().sent)).collect::<Vec<_>>()
+    };
+    assert_eq!((sent(&merged.whole), sent(&merged.seconds)), (vec![(0, 17)], vec![(0, 3)]));
+    let mut again = super::Ledger::new(Names::requests(["a".to_owned()]));
+    again.restore([merged.whole, merged.seconds].concat(), merged.marks, 2);
+    close_all(&mut again);
+    assert_eq!(again.total().counters, ledger.total().counters, "what was late is in the total at once");
+}
+
+#[test]
 fn what_came_late_stands_in_the_second_and_its_view() {
     let mut ledger = ledger();
     ledger.take(Timestamp::ZERO, "x", 0, delta(0, 0, 5));
@@ -124,7 +152,7 @@ fn what_came_late_stands_in_the_second_and_its_view() {
     ledger.settle(index, open);
     let late = delta(0, 0, 4);
     let taken = ledger.take(Timestamp::ZERO, "y", 1, late.clone());
-    assert_eq!(taken, Taken::Merged { corrected: BTreeSet::from([0]) });
+    assert_eq!(taken, Taken::Merged { corrected: BTreeMap::from([(0, late.measured.counters())]) });
     let second = &ledger.timeline[&0];
     assert_eq!((second.sent, second.asked, second.response_ns.count), (9, 9, 9));
     let view = SecondView {
@@ -137,7 +165,7 @@ fn what_came_late_stands_in_the_second_and_its_view() {
 
 #[test]
 fn what_cannot_be_is_found() {
-    use super::bounds::{Limits, breach};
+    use super::bounds::{Limits, breach, contradiction};
     let shape = Names::requests(["a".to_owned()]).shape();
     let limits = Limits {
         shape,
@@ -164,7 +192,21 @@ fn what_cannot_be_is_found() {
         let found = breach(&limits, None, &told).unwrap_or_default();
         assert!(found.contains(said), "{said}: {found:?}");
     }
+    let measured = |share: Option<&Share>, change: fn(&mut Totals)| {
+        contradiction(&limits, share, &changed(change)).unwrap_or_default()
+    };
+    assert_eq!(measured(None, |_| ()), "");
+    assert!(measured(None, |totals| totals.names[0].service.record_many(1, 31)).contains("31 things"));
+    assert!(measured(None, |totals| totals.queue.record_many(1, 31)).contains("31 things"));
+    // The second piece of a second.
+    let piece: fn(&mut Totals) = |totals| totals.counters = Counters::default();
+    assert!(measured(None, piece).contains("10 things"), "nothing happened before");
     let mut known = Share::default();
-    known.counters.scheduled = 95;
+    (known.sums.counters.sent, known.sums.counters.ok) = (12, 12);
+    assert_eq!(measured(Some(&known), piece), "");
+    known.sums.response.record_many(1, 3);
+    assert!(measured(Some(&known), piece).contains("13 responses where 12 came"));
+    let mut known = Share::default();
+    known.sums.counters.scheduled = 95;
     assert!(breach(&limits, Some(&known), &delta(1, 1, 6)).is_some(), "sums count, not single deltas");
 }

@@ -66,18 +66,20 @@ fn cut_off_the_dead(run: &Run, totals: &mut Totals, notes: &mut Vec<String>) {
     for (name, member, share) in lives(run).filter(|(_, member, _)| member.part.is_none()) {
         let Some(share) = share else { continue };
         let mut on_the_wire = 0;
-        for (sums, own) in [(&mut totals.counters, &share.counters), (&mut totals.warmup, &share.warmup)] {
+        for (sums, own) in
+            [(&mut totals.counters, &share.sums.counters), (&mut totals.warmup, &share.sums.warmup)]
+        {
             let left = own.in_flight();
             sums.cut_off = sums.cut_off.saturating_add(left);
             on_the_wire += left;
         }
-        for (sums, left) in totals.names.iter_mut().zip(&share.in_flight) {
+        for (sums, left) in totals.names.iter_mut().zip(&share.sums.in_flight) {
             sums.cut_off = sums.cut_off.saturating_add(*left);
         }
-        for (sums, own) in totals.workloads.iter_mut().zip(&share.iterations) {
+        for (sums, own) in totals.workloads.iter_mut().zip(&share.sums.iterations) {
             sums.iterations.cut_off = sums.iterations.cut_off.saturating_add(own.under_way());
         }
-        for (sums, own) in totals.workloads.iter_mut().zip(&share.warmup_iterations) {
+        for (sums, own) in totals.workloads.iter_mut().zip(&share.sums.warmup_iterations) {
             sums.warmup.cut_off = sums.warmup.cut_off.saturating_add(own.under_way());
         }
         let told_s = run
@@ -85,7 +87,7 @@ fn cut_off_the_dead(run: &Run, totals: &mut Totals, notes: &mut Vec<String>) {
             .as_ref()
             .map_or(0.0, |ledger| ledger.until_ns(name, member.who.incarnation) as f64 / 1e9);
         // What was recovered says of itself what was cut off.
-        let cut_off = on_the_wire + share.counters.cut_off + share.warmup.cut_off;
+        let cut_off = on_the_wire + share.sums.counters.cut_off + share.sums.warmup.cut_off;
         let saved = match (share.recovered, member.lost_by_ns) {
             (Some(requests), _) => format!(
                 "{requests} requests that it had not told of were recovered after the kill, without their latencies"
@@ -196,8 +198,8 @@ fn digests(run: &Run) -> Vec<String> {
     let wrong = lives(run).filter_map(|(name, member, share)| {
         let part = member.part.as_ref()?;
         let told = run.ledger.as_ref().map_or(0, |ledger| ledger.merged(name, member.who.incarnation));
-        let sent = share.map_or(0, |share| share.counters.sent);
-        let ok = share.map_or(0, |share| share.counters.ok);
+        let sent = share.map_or(0, |share| share.sums.counters.sent);
+        let ok = share.map_or(0, |share| share.sums.counters.ok);
         let complete = told >= part.deltas;
         (!complete || sent != part.sent || ok != part.ok).then(|| {
             format!(
@@ -267,8 +269,8 @@ pub(super) fn nodes(run: &Run) -> BTreeMap<String, Node> {
             zone: last.who.zone.clone(),
             lives: u32::try_from(lives.len()).unwrap_or(u32::MAX),
             cells: first.cells_first,
-            totals: PartTotals::new(&sum.counters, &sum.response, &sum.lag),
-            cpu_s: sum.cpu_ns as f64 / 1e9,
+            totals: PartTotals::new(&sum.sums.counters, &sum.sums.response, &sum.sums.lag),
+            cpu_s: sum.sums.cpu_ns as f64 / 1e9,
             start_skew_ns: skew.map(|(sent, due)| sent.cast_signed().wrapping_sub(due.cast_signed())),
             start_uncertainty_ns: skew.and(first.clock_error_ns),
             lost_at_s: last.lost_by_ns.map(report::lost_at_s),
@@ -291,7 +293,7 @@ pub(super) fn zones(run: &Run) -> BTreeMap<String, Zone> {
         let whole = Zone {
             nodes: u32::try_from(nodes.len()).unwrap_or(u32::MAX),
             cells: here().map(|(_, member, _)| member.cells_first).sum(),
-            totals: PartTotals::new(&sum.counters, &sum.response, &sum.lag),
+            totals: PartTotals::new(&sum.sums.counters, &sum.sums.response, &sum.sums.lag),
         };
         zones.insert(zone.to_owned(), whole);
     }
@@ -303,13 +305,14 @@ pub(super) fn zones(run: &Run) -> BTreeMap<String, Zone> {
 fn summed<'a>(shares: impl Iterator<Item = &'a Share>) -> Share {
     let mut sum = Share::default();
     for share in shares {
-        let mut counters = share.counters.clone();
+        let (sums, own) = (&mut sum.sums, &share.sums);
+        let mut counters = own.counters.clone();
         counters.cut_off = counters.cut_off.saturating_add(counters.in_flight());
         counters.scheduled = counters.sent.saturating_add(counters.dropped_total());
-        sum.counters.merge(&counters);
-        sum.response.merge(&share.response);
-        sum.lag.merge(&share.lag);
-        sum.cpu_ns = sum.cpu_ns.saturating_add(share.cpu_ns);
+        sums.counters.merge(&counters);
+        sums.response.merge(&own.response);
+        sums.lag.merge(&own.lag);
+        sums.cpu_ns = sums.cpu_ns.saturating_add(own.cpu_ns);
         sum.recovered = added(sum.recovered, share.recovered);
     }
     sum

@@ -11,7 +11,7 @@ use super::{Phase, Run, Stage};
 use crate::director::{Broken, Out, Record, StopCause};
 use crate::fleet::Fleet;
 use crate::handle::SecondView;
-use crate::ledger::bounds::{Limits, breach};
+use crate::ledger::bounds::{Limits, breach, contradiction};
 use crate::ledger::{Open, Taken, seconds};
 
 /// A node's clock may be this far beyond ours, and its second this late.
@@ -45,8 +45,9 @@ impl Run {
         let Some(ledger) = &mut self.ledger else { return };
         if delta.sequence >= ledger.merged(node, delta.incarnation) {
             let limits = Limits { shape: ledger.names().shape(), ..limits };
-            let what = breach(&limits, ledger.share(node, delta.incarnation), &delta);
-            if let Some(what) = what.or_else(|| ledger.contradiction(&limits, node, &delta)) {
+            let share = ledger.share(node, delta.incarnation);
+            let what = breach(&limits, share, &delta);
+            if let Some(what) = what.or_else(|| contradiction(&limits, share, &delta)) {
                 self.rogues.push((node.to_owned(), what));
                 return;
             }
@@ -54,9 +55,8 @@ impl Run {
             delta.sequence = ledger.merged(node, delta.incarnation);
         }
         self.heard_at = now;
-        let late = delta.measured.counters();
         let Taken::Merged { corrected } = ledger.take(now, node, place, delta) else { return };
-        for index in corrected {
+        for (index, late) in corrected {
             let revision = ledger.revise();
             let (Some(view), Some(second)) = (ledger.views.get(&index), ledger.timeline.get(&index)) else {
                 continue;

@@ -12,7 +12,8 @@ use crate::ledger::Ledger;
 use crate::ledger::seconds::{counts, percentiles};
 
 impl Run {
-    /// How it looks now. What only its submitter knows (target, words, tags, when it was asked for) is left empty.
+    /// How it looks now. What only its submitter knows (target, words, tags, when it was asked for) is left empty, and so are
+    /// the shares of its nodes: see [`Run::shares`].
     pub(crate) fn view(&self, now: Timestamp) -> RunView {
         let summary = self.conclusion.as_ref().and_then(|conclusion| conclusion.summary.as_ref());
         let terms = &self.submission.terms;
@@ -43,7 +44,7 @@ impl Run {
             }),
             seconds: self.ledger.as_ref().map_or(0, |ledger| ledger.views.len() as u64),
             revision: self.ledger.as_ref().map_or(0, crate::ledger::Ledger::revision),
-            shares: self.members.iter().map(|(name, member)| self.share_view(name, member)).collect(),
+            nodes: self.owners(),
             unassigned_cells: self.table.unassigned(),
             degraded: self.degraded.clone(),
             thresholds: self.thresholds(),
@@ -55,6 +56,17 @@ impl Run {
             reasons: summary.map(|summary| summary.verdict.reasons.clone()).unwrap_or_default(),
             ..RunView::default()
         }
+    }
+
+    /// What each of its nodes has and did.
+    pub(crate) fn shares(&self) -> Vec<ShareView> {
+        self.members.iter().map(|(name, member)| self.share_view(name, member)).collect()
+    }
+
+    /// Nodes that have cells.
+    fn owners(&self) -> u32 {
+        let owns = |member: &&Member| self.table.count(member.who.place) > 0;
+        u32::try_from(self.members.values().filter(owns).count()).unwrap_or(u32::MAX)
     }
 
     fn state(&self) -> RunState {
@@ -80,8 +92,8 @@ impl Run {
             node: name.to_owned(),
             zone: member.who.zone.clone(),
             cells: self.table.count(member.who.place),
-            counts: share.map(|share| own(&share.counters)).unwrap_or_default(),
-            response_ns: share.map_or_else(Percentiles::default, |share| percentiles(&share.response)),
+            counts: share.map(|share| own(&share.sums.counters)).unwrap_or_default(),
+            response_ns: share.map_or_else(Percentiles::default, |share| percentiles(&share.sums.response)),
             start_skew_ns: skew.map(|(sent, due)| sent.cast_signed().wrapping_sub(due.cast_signed())),
             start_uncertainty_ns: skew.and(member.clock_error_ns),
         }

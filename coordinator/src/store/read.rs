@@ -86,17 +86,19 @@ impl Store {
         };
         let marks = self.rows(
             reader,
-            "SELECT node, incarnation, next, until_ns, share FROM marks WHERE run = ?1",
+            "SELECT node, incarnation, next, until_ns, sums, recovered FROM marks WHERE run = ?1",
             &[&run],
             |row| {
                 let number = |place| row.get::<_, i64>(place).map(i64::cast_unsigned);
-                Ok((row.get(0)?, number(1)?, number(2)?, number(3)?, row.get::<_, String>(4)?))
+                let (node, sums) = (row.get(0)?, row.get(4)?);
+                let (incarnation, next, until_ns) = (number(1)?, number(2)?, number(3)?);
+                let recovered = row.get::<_, Option<i64>>(5)?.map(i64::cast_unsigned);
+                Ok(Mark { node, incarnation, next, until_ns, sums, recovered })
             },
         )?;
-        let mark = |(node, incarnation, next, until_ns, share): (String, u64, u64, u64, String)| {
-            let share = self.parsed(&what, &share)?;
-            Ok(Mark { node, incarnation, next, until_ns, share })
-        };
+        for mark in &marks {
+            mark.share().map_err(|error| damaged(&error.to_string()))?;
+        }
         Ok(Kept {
             run: key,
             at_unix_ns: at_unix_ns.cast_unsigned(),
@@ -104,7 +106,7 @@ impl Store {
             terms: self.parsed(&what, &terms)?,
             facts: facts.iter().map(|fact| self.parsed(&what, fact)).collect::<Result<_, _>>()?,
             seconds: seconds.into_iter().map(unpack).collect::<Result<_, StoreError>>()?,
-            marks: marks.into_iter().map(mark).collect::<Result<_, StoreError>>()?,
+            marks,
         })
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The format; another one is another number.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Marks the file as ours: the letters `OpLo`.
 const APPLICATION: i64 = 0x4f70_4c6f;
@@ -30,8 +30,8 @@ CREATE TABLE IF NOT EXISTS merged (
   connections INTEGER NOT NULL, in_flight INTEGER NOT NULL, waiting INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS merged_by_run ON merged (run, second);
 CREATE TABLE IF NOT EXISTS marks (
-  run BLOB, node TEXT, incarnation INTEGER, next INTEGER NOT NULL, until_ns INTEGER NOT NULL, share TEXT NOT NULL,
-  PRIMARY KEY (run, node, incarnation)) WITHOUT ROWID;
+  run BLOB, node TEXT, incarnation INTEGER, next INTEGER NOT NULL, until_ns INTEGER NOT NULL, sums BLOB NOT NULL,
+  recovered INTEGER, PRIMARY KEY (run, node, incarnation)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seconds (
   run BLOB, second INTEGER, revision INTEGER NOT NULL, view TEXT NOT NULL, PRIMARY KEY (run, second)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS seconds_by_revision ON seconds (run, revision);

@@ -7,7 +7,7 @@ use verdict::ExitCode;
 use wire::Measured;
 
 use super::*;
-use crate::director::{Conclusion, Fact, Mark, Merged, Share};
+use crate::director::{Conclusion, Fact, Mark, Merged};
 use crate::files::Repository;
 use crate::handle::{LogsQuery, RunsQuery, StartRequest};
 use crate::submission::{Rails, of_request};
@@ -69,10 +69,12 @@ fn noted(text: &str) -> Fact {
 
 fn merged(run: u128, second: u64, sent: u64, next: u64) -> Record {
     let gauges = Gauges { connections: 3, in_flight: 2, waiting: 1 };
-    let share = Share { cpu_ns: 9, ..Share::default() };
-    let mark = Mark { node: "a".to_owned(), incarnation: u64::MAX, next, until_ns: 4, share };
+    let sums = wire::Overall { cpu_ns: 9, in_flight: vec![0, 3], ..wire::Overall::default() }.pack();
+    let (incarnation, recovered) = (u64::MAX, Some(12));
+    let mark = Mark { node: "a".to_owned(), incarnation, next, until_ns: 4, sums, recovered };
     Record::Merged(Box::new(Merged {
         run,
+        whole: Vec::new(),
         seconds: vec![(second, measured(sent), gauges)],
         marks: vec![mark],
     }))
@@ -120,7 +122,9 @@ async fn runs_that_go_on_are_given_back_whole() {
     assert_eq!(seconds, [(0, 10), (0, 20), (1, 5)]);
     assert_eq!(kept.seconds[0].2, Gauges { connections: 3, in_flight: 2, waiting: 1 });
     assert_eq!(kept.marks.len(), 1, "the latest stands for those before");
-    assert_eq!((kept.marks[0].incarnation, kept.marks[0].next, kept.marks[0].share.cpu_ns), (u64::MAX, 3, 9));
+    assert_eq!((kept.marks[0].incarnation, kept.marks[0].next), (u64::MAX, 3));
+    let share = kept.marks[0].share().expect("sums are read again");
+    assert_eq!((share.sums.cpu_ns, share.sums.in_flight, share.recovered), (9, vec![0, 3], Some(12)));
 }
 
 #[tokio::test]
@@ -236,10 +240,13 @@ fn what_cannot_be_read_is_refused_in_words() {
     drop(state.open());
     let path = state.0.path().join("coordinator.sqlite");
     let database = Connection::open(&path).expect("a database");
-    database.pragma_update(None, "user_version", 2).expect("another version");
+    for other in [schema::VERSION - 1, schema::VERSION + 1] {
+        database.pragma_update(None, "user_version", other).expect("another version");
+        let error = Store::open(state.0.path()).expect_err("another version's").to_string();
+        let said = format!("has format {other}, and this program reads {}", schema::VERSION);
+        assert!(error.contains(&said), "{error}");
+    }
     drop(database);
-    let error = Store::open(state.0.path()).expect_err("another version's").to_string();
-    assert!(error.contains("has format 2, and this program reads 1"), "{error}");
     std::fs::write(&path, b"no database at all, but a text that is long enough").expect("a file");
     let error = Store::open(state.0.path()).expect_err("no database").to_string();
     assert!(error.contains("coordinator.sqlite") && error.contains(" → "), "{error}");

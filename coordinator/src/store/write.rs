@@ -150,14 +150,19 @@ fn merged(transaction: &Transaction<'_>, merged: &Merged) -> rusqlite::Result<()
     let mut insert = transaction.prepare_cached(
         "INSERT INTO merged (run, second, totals, connections, in_flight, waiting) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    for (second, totals, gauges) in &merged.seconds {
+    let mut replace = transaction.prepare_cached("DELETE FROM merged WHERE run = ?1 AND second = ?2")?;
+    for (second, _, _) in &merged.whole {
+        replace.execute(params![run, int(*second)])?;
+    }
+    for (second, totals, gauges) in merged.whole.iter().chain(&merged.seconds) {
         let Gauges { connections, in_flight, waiting } = *gauges;
         insert.execute(params![run, int(*second), totals.bytes(), connections, in_flight, int(waiting)])?;
     }
     let mut mark =
-        transaction.prepare_cached("INSERT OR REPLACE INTO marks VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-    for Mark { node, incarnation, next, until_ns, share } in &merged.marks {
-        mark.execute(params![run, node, int(*incarnation), int(*next), int(*until_ns), json(share)])?;
+        transaction.prepare_cached("INSERT OR REPLACE INTO marks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    for Mark { node, incarnation, next, until_ns, sums, recovered } in &merged.marks {
+        let (next, until_ns, recovered) = (int(*next), int(*until_ns), recovered.map(int));
+        mark.execute(params![run, node, int(*incarnation), next, until_ns, sums, recovered])?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ mod occupied;
 use crate::layout::{self, BUCKET_COUNT, highest_of, index_of, lowest_of};
 use crate::{IntervalHistogram, MeasureError};
 
-pub use occupied::check_buckets;
+pub use occupied::BucketCheck;
 
 /// Counts of any number of intervals.
 #[derive(Clone, PartialEq, Eq)]

@@ -27,7 +27,7 @@ mod tally;
 mod totals;
 
 pub use counters::{Audit, Counters, StatusCounts};
-pub use histogram::{Bucket, Exact, Histogram, check_buckets};
+pub use histogram::{Bucket, BucketCheck, Exact, Histogram};
 pub use interval::IntervalHistogram;
 pub use iterations::{
     CheckCounts, FailReason, GroupSnapshot, GroupTotals, IterationCounters, IterationEnd, WorkloadSnapshot,

@@ -15,7 +15,7 @@ mod measured;
 mod message;
 
 pub use error::WireError;
-pub use measured::{ByShard, Measured, pack_counters, unpack_counters};
+pub use measured::{ByShard, Measured, Outline, Overall, pack_counters, unpack_counters};
 pub use message::{
     Beat, Delta, Description, Fencing, FileRef, Finished, FromNode, Hello, LogLine, Prepared, Refusal,
     Resume, RunKey, Sha256, Spec, ToNode, Welcome,

@@ -8,6 +8,8 @@
 //! and greatest value unless it is empty.
 //! Invariant: a value of [`Measured`] was checked whole, so that adding it cannot fail half-way; checking takes no memory.
 
+mod outline;
+mod overall;
 mod read;
 mod write;
 
@@ -15,7 +17,9 @@ use bytes::Bytes;
 use measure::{Counters, Shape, Totals};
 
 use crate::WireError;
-use read::{Reader, walk};
+pub use outline::Outline;
+pub use overall::Overall;
+use read::{Reader, Sums, walk};
 
 /// The version of the form.
 const VERSION: u8 = 1;
@@ -46,13 +50,23 @@ impl Measured {
         Self { bytes: write::totals(totals).into(), shape: totals.shape() }
     }
 
+    /// Packs sums into as few pieces of at most so many bytes as there must be, which add up to them. What is counted once for
+    /// all names stands in the first piece, and no piece is smaller than one name.
+    pub fn pack_within(totals: &Totals, bytes_most: usize) -> Vec<Self> {
+        let whole = Self::pack(totals);
+        if whole.bytes.len() <= bytes_most {
+            return vec![whole];
+        }
+        write::pieces(totals, bytes_most).iter().map(Self::pack).collect()
+    }
+
     /// Takes what [`Measured::bytes`] gave.
     ///
     /// # Errors
     /// The bytes are not the form, or contradict themselves.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self, WireError> {
         let bytes = bytes.into();
-        let shape = walk(&mut Reader::new(&bytes), None, ByShard::LeftOut)?;
+        let shape = walk(&mut Reader::new(&bytes), Sums::default())?;
         Ok(Self { bytes, shape })
     }
 
@@ -86,6 +100,28 @@ impl Measured {
     /// # Errors
     /// There are more names, workloads, groups or checks than `totals` has; nothing was added then.
     pub fn add_to(&self, totals: &mut Totals, by_shard: ByShard) -> Result<(), WireError> {
+        self.add(totals, by_shard, None)
+    }
+
+    /// The same, and adds what is kept of whoever told it to `overall`; once through the bytes does for both.
+    ///
+    /// # Errors
+    /// As [`Measured::add_to`].
+    pub fn add_to_both(
+        &self,
+        totals: &mut Totals,
+        by_shard: ByShard,
+        overall: &mut Overall,
+    ) -> Result<(), WireError> {
+        self.add(totals, by_shard, Some(overall))
+    }
+
+    fn add(
+        &self,
+        totals: &mut Totals,
+        by_shard: ByShard,
+        overall: Option<&mut Overall>,
+    ) -> Result<(), WireError> {
         let (mine, room) = (self.shape, totals.shape());
         let fits = mine.names <= room.names
             && mine.workloads <= room.workloads
@@ -94,8 +130,20 @@ impl Measured {
         if !fits {
             return Err(WireError::new("measured", "counts more names than the plan has"));
         }
-        walk(&mut Reader::new(&self.bytes), Some(totals), by_shard)?;
+        let into = Sums { totals: Some((totals, by_shard)), overall, outline: None };
+        walk(&mut Reader::of_checked(&self.bytes), into)?;
         Ok(())
+    }
+
+    /// What it claims, in counts; much cheaper than adding it to anything.
+    ///
+    /// # Panics
+    /// Never: it was checked.
+    pub fn outline(&self) -> Outline {
+        let mut outline = Outline::default();
+        let into = Sums { outline: Some(&mut outline), ..Sums::default() };
+        walk(&mut Reader::of_checked(&self.bytes), into).expect("Invariant: packed sums were checked");
+        outline
     }
 
     /// Unpacks. Takes the memory that such sums take, which is much more: check [`Measured::shape`] before, where it is a
@@ -111,11 +159,11 @@ impl Measured {
 
     fn leading_counters(&self) -> (Counters, Counters) {
         let (mut counters, mut warmup) = (Counters::default(), Counters::default());
-        let mut reader = Reader::new(&self.bytes);
+        let mut reader = Reader::of_checked(&self.bytes);
         let read = reader
             .version()
-            .and_then(|()| reader.counters(Some(&mut counters)))
-            .and_then(|()| reader.counters(Some(&mut warmup)));
+            .and_then(|()| reader.counters(Some(&mut counters), None))
+            .and_then(|()| reader.counters(Some(&mut warmup), None));
         read.expect("Invariant: packed sums were checked");
         (counters, warmup)
     }
@@ -144,7 +192,7 @@ pub fn unpack_counters(bytes: &[u8]) -> Result<Counters, WireError> {
     let mut reader = Reader::new(bytes);
     let mut counters = Counters::default();
     reader.version()?;
-    reader.counters(Some(&mut counters))?;
+    reader.counters(Some(&mut counters), None)?;
     reader.end()?;
     Ok(counters)
 }

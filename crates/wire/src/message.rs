@@ -336,7 +336,7 @@ pub enum ToNode {
         /// The run.
         run: RunKey,
     },
-    /// The node takes part in no further run, and ends its process once it is idle if `exit` says so.
+    /// The node is given nothing more for now; if `exit` says so, it prepares nothing and ends its process once it is idle.
     Retire {
         /// Whether its process shall end.
         exit: bool,

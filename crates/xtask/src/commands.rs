@@ -88,10 +88,18 @@ pub(crate) fn long(arguments: &[String]) -> Result<(), String> {
         Some("coverage") => return crate::fuzz::print_coverage(&arguments[1..]),
         _ => {}
     }
-    // Words behind the suite's name pick tests of processes.
-    if arguments.is_empty() || *arguments == ["fleet"] {
-        let seeds = OsStr::new(FLEET_SEEDS);
-        cargo_in(Path::new("."), &["test", "--locked", "--release", "-p", "sim"], &[("SIM_SEEDS", seeds)])?;
+    // Words behind the suite's name pick tests of processes; `long fleet 5000 2500` runs 2,500 seeds alone, from 5,000 on.
+    let picks_seeds = arguments.len() > 1
+        && arguments[0] == "fleet"
+        && arguments[1..].iter().all(|word| word.parse::<u64>().is_ok());
+    if arguments.is_empty() || *arguments == ["fleet"] || picks_seeds {
+        let from = OsStr::new(arguments.get(1).map_or("0", String::as_str));
+        let seeds = OsStr::new(arguments.get(2).map_or(FLEET_SEEDS, String::as_str));
+        let variables = [("SIM_FROM", from), ("SIM_SEEDS", seeds)];
+        cargo_in(Path::new("."), &["test", "--locked", "--release", "-p", "sim"], &variables)?;
+        if picks_seeds {
+            return Ok(());
+        }
     }
     set_up(&[SERVERS, TOOLS].concat())?;
     cargo(&["build", "--locked", "--release", "-p", "engine", "-p", "coordinator"])?;

@@ -24,7 +24,7 @@ cargo xtask COMMAND
   test    set the machine up (servers and tools that tests start) and run every test of the ci home
   long    soak, truth lab, server logs: run before a release; takes many minutes; `long truth` runs the truth lab
           alone, `long fleet` the fleet's simulation with many seeds and then fleets of processes that are killed, `long long`
-          the rest, more words pick tests
+          the rest, more words pick tests; `long fleet 5000 2500` runs 2,500 seeds of the simulation from 5,000 on
           `long fuzz [TARGET] [TIME]` fuzzes every parser of foreign bytes (10m each, one after another) and keeps what
           it finds in the committed corpora; `long coverage [TARGET]` prints how much of each parser they reach
 ";

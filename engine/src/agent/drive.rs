@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clock::{Clock, OsClock, Timestamp, boot_nanos, wall_time};
 use command::Carried;
+use measure::{Gauges, Totals};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -26,8 +27,9 @@ use super::link::{self, Client, Coordinator, Heard, Numbered};
 use super::machine::Agent;
 use super::spool::Spool;
 use super::state::State;
-use super::{CarryOut, Host, files};
+use super::{CarryOut, DELTA_BYTES_MAX, Host, files};
 use crate::args::Run as RunArguments;
+use crate::collect::Second;
 use crate::live::{Counted, Kept, Site, Told};
 use crate::part::{self, Circumstances, Order, Part, Standing};
 use crate::progress::tell;
@@ -66,9 +68,9 @@ struct Running {
     fetching: Option<JoinHandle<()>>,
     /// The other side, until the thread takes it.
     door: Option<part::Door>,
-    /// Where it is noted which deltas were kept, and what the second counts that becomes the next.
+    /// Where it is noted which deltas were kept, and what those count that become the next.
     told: Option<Box<Told>>,
-    counted: Option<Counted>,
+    counted: VecDeque<Counted>,
     is_over: bool,
 }
 
@@ -310,6 +312,7 @@ impl Driver {
             Action::BeginLease { until_ns } => self.lease.begin_anew(until_ns),
             Action::Keep(delta) => self.keep(*delta),
             Action::Forget { run, incarnation, through } => self.spool.forget(run, incarnation, through),
+            Action::Coalesce { run, incarnation, from } => self.coalesce(run, incarnation, from),
             Action::Discard { run } => self.spool.discard(run),
             Action::Note(text) => tell(&format!("{text}\n")),
             Action::Exit { code, reason } => {
@@ -323,7 +326,7 @@ impl Driver {
 
     fn keep(&mut self, delta: Delta) {
         let kept = Kept { sequence: delta.sequence, epoch: delta.epoch, until_ns: delta.until_ns };
-        let counted = self.running.as_mut().and_then(|running| running.counted.take());
+        let counted = self.running.as_mut().and_then(|running| running.counted.pop_front());
         if let Err(error) = self.spool.keep(delta) {
             let text = format!("a second is kept in memory alone: {error}");
             self.events.push_back(Event::Note(text));
@@ -332,6 +335,32 @@ impl Driver {
         {
             // Only now: what the next life does not find as a delta, it finds counted.
             told.kept(kept, &counted);
+        }
+    }
+
+    fn coalesce(&mut self, run: RunKey, incarnation: u64, from: u64) {
+        let running = self.running.as_mut().filter(|running| running.run == run);
+        let mut told = running.and_then(|running| running.told.as_mut());
+        let end = self.spool.end(run, incarnation);
+        // Of what is in memory alone the note knows nothing, so that it could not be told from what was put together.
+        let is_noted = told.as_ref().is_none_or(|told| Some(told.next()) == end);
+        let done = if is_noted {
+            self.spool.coalesce(run, incarnation, from).map_err(|error| error.to_string())
+        } else {
+            Err("some are in memory alone".to_owned())
+        };
+        match done {
+            Ok(end) => {
+                if let Some(told) = &mut told {
+                    told.renumbered(end);
+                }
+                // Nothing else may happen before the agent knows the new numbers.
+                self.events.push_front(Event::Coalesced { run, incarnation, end });
+            }
+            Err(error) => {
+                let text = format!("seconds cannot be put together, and take more room: {error}");
+                self.events.push_back(Event::Note(text));
+            }
         }
     }
 
@@ -378,7 +407,7 @@ impl Driver {
             fetching: Some(fetching),
             door: Some(door),
             told: None,
-            counted: None,
+            counted: VecDeque::new(),
             is_over: false,
         });
     }
@@ -435,11 +464,17 @@ impl Driver {
                 return self.events.push_back(Event::Note(text));
             }
             Some(part::Event::Second(second)) => {
-                let (gauges, until_ns, index) = (second.gauges, second.until_ns, second.index);
-                let measured = Measured::pack(&second.totals);
-                running.counted = running.told.is_some().then(|| Counted::of(&second.totals));
+                let measured = Measured::pack_within(&second.totals, DELTA_BYTES_MAX);
+                running.counted = match &running.told {
+                    Some(_) => counted(&second.totals, &measured),
+                    None => VecDeque::new(),
+                };
+                let happened = pieces(&second, measured);
                 running.part.recycle(*second);
-                Happened::Second { second: index, until_ns, measured, gauges }
+                let standing = *running.part.standing.borrow();
+                self.events.push_back(Event::Standing { standing, cpu_milli: self.cpu_milli });
+                self.events.extend(happened.into_iter().map(|happened| Event::Part { run, happened }));
+                return;
             }
             Some(part::Event::Lapsed { at_ns }) => Happened::Lapsed { at_ns },
             Some(part::Event::Note(text)) => return self.events.push_back(Event::Note(text)),
@@ -485,6 +520,28 @@ impl Driver {
             let _ = tokio::time::timeout(FAREWELL, ended).await;
         }
     }
+}
+
+/// What each piece of a second counts.
+fn counted(second: &Totals, pieces: &[Measured]) -> VecDeque<Counted> {
+    match pieces {
+        [_] => VecDeque::from([Counted::of(second)]),
+        several => several.iter().map(|piece| Counted::of(&piece.unpack())).collect(),
+    }
+}
+
+/// A second as one delta, or as several where it is too large for one: all but the last say that they are not the whole of it.
+fn pieces(second: &Second, pieces: Vec<Measured>) -> Vec<Happened> {
+    let last = pieces.len() - 1;
+    let happened = |(place, measured)| {
+        let begun_ns = second.index * clock::NANOS_PER_SECOND + 1;
+        let (until_ns, gauges) = match place {
+            place if place == last => (second.until_ns, second.gauges),
+            _ => (begun_ns.min(second.until_ns), Gauges::default()),
+        };
+        Happened::Second { second: second.index, until_ns, measured, gauges }
+    };
+    pieces.into_iter().enumerate().map(happened).collect()
 }
 
 /// What the run did next; never where there is none.

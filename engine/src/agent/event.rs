@@ -90,6 +90,15 @@ pub enum Event {
         /// Thousandths of a core that the process used since it was last told.
         cpu_milli: u32,
     },
+    /// Deltas were put together, as [`Action::Coalesce`] wanted.
+    Coalesced {
+        /// Their run.
+        run: RunKey,
+        /// The life that measured them.
+        incarnation: u64,
+        /// One behind the last that there is now.
+        end: u64,
+    },
     /// Something that the log should hold.
     Note(String),
     /// Somebody wants this process to end. The second time, at once.
@@ -198,6 +207,16 @@ pub enum Action {
         incarnation: u64,
         /// The last of them.
         through: u64,
+    },
+    /// Put the deltas of that life from this one on together, two and two, and number them anew from there; nobody was ever
+    /// told of them. Answered by [`Event::Coalesced`] before anything else happens, unless it cannot be done.
+    Coalesce {
+        /// Their run.
+        run: RunKey,
+        /// The life that measured them.
+        incarnation: u64,
+        /// The first of them.
+        from: u64,
     },
     /// Forget everything about a run.
     Discard {

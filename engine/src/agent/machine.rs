@@ -36,6 +36,8 @@ const LEAVING_NS: u64 = 60_000_000_000;
 const SETTLING_NS: u64 = 3_000_000_000;
 /// Beats whose send time is remembered.
 const BEATS_KEPT: usize = 256;
+/// Seconds of which nobody was told before they are put together, two and two: a quarter of an hour.
+const UNTOLD_MOST: u64 = 900;
 /// Lines of the log that wait for a connection.
 const LINES_KEPT: usize = 1_024;
 
@@ -70,6 +72,7 @@ pub struct Agent {
     link: Link,
     work: Option<Work>,
     outbox: Outbox,
+    untold_most: u64,
     beat: u64,
     /// Beats and the boot-time instants at which they left.
     beats: VecDeque<(u64, u64)>,
@@ -93,6 +96,7 @@ impl Agent {
             link: Link::Alone,
             work: None,
             outbox: Outbox::new(left),
+            untold_most: UNTOLD_MOST,
             beat: 0,
             beats: VecDeque::new(),
             lease_until_ns: 0,
@@ -104,6 +108,12 @@ impl Agent {
             retired: None,
             leaving: None,
         }
+    }
+
+    /// The same, keeping at most so many seconds apart of which it could tell nobody.
+    #[must_use]
+    pub fn with_untold_most(self, seconds: u64) -> Self {
+        Self { untold_most: seconds, ..self }
     }
 
     /// When [`Event::Wake`] is due; changes with every event.
@@ -142,6 +152,12 @@ impl Agent {
             Event::Standing { standing, cpu_milli } => {
                 self.standing = standing;
                 self.cpu_milli = cpu_milli;
+            }
+            Event::Coalesced { run, incarnation, end } => {
+                self.outbox.coalesced(run, incarnation, end);
+                let text =
+                    format!("seconds that nobody could be told of are put together: {end} deltas in all");
+                self.note_of(now, Some(run), text);
             }
             Event::Note(text) => self.note(now, text),
             Event::Leave { reason, code } => self.leave(now, reason, code, actions),
@@ -303,7 +319,8 @@ impl Agent {
             }
             _ => {}
         }
-        if self.retired.is_some() || self.leaving.is_some() {
+        // Whoever was drained without having to end may be taken back.
+        if self.retired == Some(true) || self.leaving.is_some() {
             return refuse(format!("node {} takes part in no further run", self.me.node));
         }
         if spec.version != self.me.version {
@@ -375,6 +392,11 @@ impl Agent {
                     recovered: false,
                 };
                 actions.push(Action::Keep(Box::new(delta)));
+                // While a connection stands, deltas leave; without one there is nobody who might know their numbers.
+                let crowded = self.outbox.crowded(run, incarnation, self.untold_most);
+                if let Some(from) = crowded.filter(|_| matches!(self.link, Link::Alone)) {
+                    actions.push(Action::Coalesce { run, incarnation, from });
+                }
                 return;
             }
             Happened::Lapsed { at_ns } => {
@@ -501,7 +523,9 @@ impl Agent {
         if let Some(run) = self.work.as_ref().filter(|work| work.released && idle).map(|work| work.run) {
             self.release(run, actions);
         }
-        if self.retired == Some(true) && idle && self.outbox.is_settled() && self.is_attending() {
+        // Whoever leaves anyway ends as it was asked to.
+        let retires = self.retired == Some(true) && self.leaving.is_none();
+        if retires && idle && self.outbox.is_settled() && self.is_attending() {
             self.retired = None;
             self.exit(ExitCode::Passed, String::new(), actions);
         }

@@ -39,5 +39,8 @@ pub use link::{Coordinator, PrivatePem, Tls};
 pub use machine::{Agent, LEASE_MARGIN_NS, LEASE_RHO_PER_MILLE};
 pub use node::{CarryOut, Config, Host, run};
 
+/// The most that one delta measures, packed: with everything around it, it fits into a message.
+const DELTA_BYTES_MAX: usize = wire::grpc::MESSAGE_BYTES_MAX - (64 << 10);
+
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,8 @@
 //! What it is: for each life and run the numbers of what was kept, told and acknowledged. What it is not: the deltas; whoever
 //! drives the agent keeps them.
 //!
-//! Invariant: acknowledged ≤ told ≤ kept, and no more than [`WINDOW`] are told and not acknowledged.
+//! Invariants: acknowledged ≤ told ≤ kept, and no more than [`WINDOW`] are told and not acknowledged; a number that was told
+//! once stands for the same measurements ever after.
 
 use wire::{Finished, FromNode, RunKey};
 
@@ -11,6 +12,8 @@ use super::event::{Action, LeftBehind};
 
 /// How many deltas may be on their way at one time.
 const WINDOW: u64 = 64;
+/// Where deltas cannot be put together, that is tried again after so many more.
+const TRIED_EVERY: u64 = 64;
 
 /// What is owed for one run and life.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ struct Stream {
     owed: u64,
     /// The first that was not told on this connection.
     untold: u64,
+    /// The first that was never told.
+    fresh: u64,
     /// One behind the last.
     end: u64,
     /// Nothing will be added.
@@ -41,6 +46,8 @@ impl Outbox {
         let stream = |left: LeftBehind| Stream {
             owed: left.first,
             untold: left.first,
+            // Nobody knows what an earlier life told.
+            fresh: left.end,
             end: left.end,
             closed: true,
             ..Stream::new(left.run, left.incarnation)
@@ -58,6 +65,19 @@ impl Outbox {
         let stream = self.stream(run, incarnation);
         stream.end += 1;
         stream.end - 1
+    }
+
+    /// Whether there are more deltas of which nobody was ever told than there should be; the first of them.
+    pub(super) fn crowded(&self, run: RunKey, incarnation: u64, most: u64) -> Option<u64> {
+        let stream = self.find(run, incarnation)?;
+        let excess = (stream.end - stream.fresh).checked_sub(most.max(2))?;
+        excess.is_multiple_of(TRIED_EVERY).then_some(stream.fresh)
+    }
+
+    /// Deltas that were never told are fewer now.
+    pub(super) fn coalesced(&mut self, run: RunKey, incarnation: u64, end: u64) {
+        let stream = self.stream(run, incarnation);
+        stream.end = end.clamp(stream.fresh, stream.end);
     }
 
     /// Nothing follows for that run but this.
@@ -132,6 +152,7 @@ impl Outbox {
                 actions.push(Action::Deliver { run, incarnation, sequence });
             }
             stream.untold = stream.untold.max(most);
+            stream.fresh = stream.fresh.max(stream.untold);
             if stream.untold == stream.end && !stream.finished_told {
                 let Some(finished) = &stream.finished else { continue };
                 stream.finished_told = true;
@@ -162,6 +183,7 @@ impl Stream {
             incarnation,
             owed: 0,
             untold: 0,
+            fresh: 0,
             end: 0,
             closed: false,
             finished: None,

@@ -12,9 +12,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use measure::Totals;
 use prost::Message as _;
-use wire::{Delta, RunKey, grpc};
+use wire::{ByShard, Delta, Measured, RunKey, grpc};
 
+use super::DELTA_BYTES_MAX;
 use super::event::LeftBehind;
 use crate::live::found::Deltas;
 
@@ -22,6 +24,8 @@ use crate::live::found::Deltas;
 const HEAD_BYTES: usize = 8;
 /// How a file of deltas is called, behind its run and life.
 const ENDING: &str = "deltas";
+/// And one that is to take the place of such a file.
+const UNFINISHED: &str = "new";
 
 /// Where a delta is.
 #[derive(Clone, Debug)]
@@ -54,6 +58,11 @@ impl Spool {
         let mut spool = Self { folder: folder.to_owned(), rolls: BTreeMap::new() };
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == UNFINISHED) {
+                // Whoever wrote it was killed: the file that it was made of is there.
+                fs::remove_file(&path)?;
+                continue;
+            }
             let Some(key) = path.file_name().and_then(|name| key_of(&name.to_string_lossy())) else {
                 continue;
             };
@@ -86,10 +95,23 @@ impl Spool {
         roll.keep(delta)
     }
 
+    /// One behind the last delta of a life that is kept; nothing where none is.
+    pub(super) fn end(&self, run: RunKey, incarnation: u64) -> Option<u64> {
+        let (last, _) = self.rolls.get(&(run, incarnation))?.places.last_key_value()?;
+        Some(last + 1)
+    }
+
     /// A delta that was kept.
     pub(super) fn find(&self, run: RunKey, incarnation: u64, sequence: u64) -> io::Result<Delta> {
         let gone = || io::Error::new(io::ErrorKind::NotFound, "the delta is not kept any more");
         self.rolls.get(&(run, incarnation)).ok_or_else(gone)?.find(sequence)
+    }
+
+    /// Puts the deltas of that life from `from` on together, two and two, under new numbers without gaps; yields one behind
+    /// the last. An error leaves everything as it was.
+    pub(super) fn coalesce(&mut self, run: RunKey, incarnation: u64, from: u64) -> io::Result<u64> {
+        let gone = || io::Error::new(io::ErrorKind::NotFound, "the deltas are not kept any more");
+        self.rolls.get_mut(&(run, incarnation)).ok_or_else(gone)?.coalesce(from)
     }
 
     /// Forgets the deltas of that life up to and with this one.
@@ -116,6 +138,13 @@ impl Deltas for Spool {
     fn since(&self, run: u128, life: u64, sequence: u64) -> io::Result<Vec<Delta>> {
         let Some(roll) = self.rolls.get(&(run, life)) else { return Ok(Vec::new()) };
         roll.places.range(sequence..).map(|(number, _)| roll.find(*number)).collect()
+    }
+
+    fn kept_until(&self, run: u128, life: u64) -> Option<u64> {
+        let roll = self.rolls.get(&(run, life))?;
+        let last = *roll.places.last_key_value()?.0;
+        let is_recovered = roll.find(last).is_ok_and(|delta| delta.recovered);
+        Some(if is_recovered { last } else { last + 1 })
     }
 
     fn keep(&mut self, delta: Delta) -> io::Result<()> {
@@ -189,6 +218,52 @@ impl Roll {
         Ok(Place::Disk { offset, bytes })
     }
 
+    /// Writes another file and lets it take the place of the first: whoever is killed meanwhile leaves one of the two.
+    fn coalesce(&mut self, from: u64) -> io::Result<u64> {
+        let mut fresh = Self::new(self.path.with_extension(UNFINISHED));
+        let done = self.put_together(from, &mut fresh);
+        let done = done.and_then(|end| fs::rename(&fresh.path, &self.path).map(|()| end));
+        if done.is_ok() {
+            *self = Self { path: std::mem::take(&mut self.path), ..fresh };
+        } else {
+            fresh.empty();
+        }
+        done
+    }
+
+    /// Writes everything anew, what is from `from` on put together; yields one behind the last.
+    fn put_together(&self, from: u64, fresh: &mut Self) -> io::Result<u64> {
+        for sequence in self.places.range(..from).map(|(sequence, _)| *sequence) {
+            fresh.add(&self.find(sequence)?)?;
+        }
+        let (mut end, mut held) = (from, None::<Delta>);
+        for sequence in self.places.range(from..).map(|(sequence, _)| *sequence) {
+            let next = self.find(sequence)?;
+            let Some(first) = held.take() else {
+                held = Some(next);
+                continue;
+            };
+            if let Some(both) = together(&first, &next) {
+                fresh.add(&Delta { sequence: end, ..both })?;
+            } else {
+                fresh.add(&Delta { sequence: end, ..first })?;
+                held = Some(next);
+            }
+            end += 1;
+        }
+        if let Some(last) = held {
+            fresh.add(&Delta { sequence: end, ..last })?;
+            end += 1;
+        }
+        Ok(end)
+    }
+
+    fn add(&mut self, delta: &Delta) -> io::Result<()> {
+        let place = self.write(delta)?;
+        self.places.insert(delta.sequence, place);
+        Ok(())
+    }
+
     fn find(&self, sequence: u64) -> io::Result<Delta> {
         let gone = || io::Error::new(io::ErrorKind::NotFound, "the delta is not kept any more");
         match (self.places.get(&sequence).ok_or_else(gone)?, &self.file) {
@@ -230,6 +305,18 @@ fn delta_of(body: &[u8]) -> Option<Delta> {
     grpc::Delta::decode(body).ok().and_then(|form| Delta::try_from(form).ok())
 }
 
+/// Two deltas that follow each other as one, unless that would be too large to travel.
+fn together(first: &Delta, second: &Delta) -> Option<Delta> {
+    let mut totals = Totals::new(second.measured.shape());
+    for one in [first, second] {
+        one.measured.add_to(&mut totals, ByShard::AsTold).ok()?;
+    }
+    let measured = Measured::pack(&totals);
+    let fits = measured.bytes().len() <= DELTA_BYTES_MAX;
+    let recovered = first.recovered || second.recovered;
+    fits.then(|| Delta { measured, recovered, ..second.clone() })
+}
+
 /// The run and the life that a file's name tells.
 fn key_of(name: &str) -> Option<(RunKey, u64)> {
     let (run, incarnation) = name.strip_suffix(ENDING)?.strip_suffix('.')?.split_once('-')?;
@@ -238,8 +325,7 @@ fn key_of(name: &str) -> Option<(RunKey, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use measure::{Gauges, Totals};
-    use wire::Measured;
+    use measure::Gauges;
 
     use super::*;
 
@@ -288,6 +374,39 @@ mod tests {
         spool.discard(7);
         assert!(open(folder.path()).1.is_empty());
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn what_is_put_together_has_the_same_sums_also_for_another_life() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut spool = Spool::open(folder.path()).expect("an empty folder");
+        for sequence in 0..8 {
+            spool.keep(delta(7, 1, sequence)).expect("kept");
+        }
+        spool.forget(7, 1, 0);
+        let sums = |spool: &Spool, from: u64, end: u64| {
+            let mut totals = Totals::default();
+            for sequence in from..end {
+                let delta = spool.find(7, 1, sequence).expect("numbers have no gaps");
+                assert_eq!(delta.sequence, sequence);
+                delta.measured.add_to(&mut totals, ByShard::AsTold).expect("one shape");
+            }
+            totals
+        };
+        let before = sums(&spool, 1, 8);
+        // Numbers up to 2 were told to somebody; five are left to be put together.
+        assert_eq!(spool.coalesce(7, 1, 3).expect("there is room"), 6);
+        assert_eq!(spool.find(7, 1, 2).expect("it is there"), delta(7, 1, 2));
+        assert_eq!(spool.find(7, 1, 3).expect("it is there").second, 4, "of two, the later second");
+        assert_eq!(spool.find(7, 1, 5).expect("it is there").second, 7, "nothing to be put together with");
+        assert_eq!(sums(&spool, 1, 6), before);
+        spool.keep(Delta { sequence: 6, ..delta(7, 1, 8) }).expect("kept");
+        drop(spool);
+        fs::write(folder.path().join("half.new"), "written when the process was killed").expect("written");
+        let mut spool = Spool::open(folder.path()).expect("a folder of another life");
+        assert_eq!(spool.left(), [LeftBehind { run: 7, incarnation: 1, first: 1, end: 7 }]);
+        assert_eq!(sums(&spool, 1, 6), before);
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
     }
 
     #[test]

@@ -443,6 +443,25 @@ fn a_retired_node_prepares_nothing_and_ends_when_it_is_idle() {
     );
     let released = node.told(ToNode::Release { run: RUN });
     assert!(matches!(released.last(), Some(Action::Exit { code: ExitCode::Passed, .. })), "{released:?}");
+
+    // Whoever was asked to end before ends as it was asked to then.
+    let mut asked = Node::new(Vec::new());
+    asked.armed(1);
+    asked.handle(Event::Leave { reason: "SIGTERM".to_owned(), code: ExitCode::Terminated });
+    asked.told(ToNode::Retire { exit: true });
+    let over = asked.part(finished());
+    let exits: Vec<_> = over.iter().filter(|action| matches!(action, Action::Exit { .. })).collect();
+    assert!(matches!(exits[..], [Action::Exit { code: ExitCode::Terminated, .. }]), "{over:?}");
+}
+
+#[test]
+fn a_drained_node_that_need_not_end_prepares_when_it_is_taken_back() {
+    let mut node = Node::new(Vec::new());
+    node.attend(1, false);
+    node.told(ToNode::Retire { exit: false });
+    let prepare = ToNode::Prepare { run: RUN, fencing: fencing(0), spec: Box::new(spec()) };
+    let said = node.told(prepare);
+    assert!(said.iter().any(|action| matches!(action, Action::Begin { run: RUN, .. })), "{said:?}");
 }
 
 #[test]

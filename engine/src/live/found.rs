@@ -22,6 +22,8 @@ use super::{
 pub(crate) trait Deltas {
     /// Those of a life for a run from one number on, rising.
     fn since(&self, run: u128, life: u64, sequence: u64) -> io::Result<Vec<Delta>>;
+    /// One behind the last that a life itself kept for a run, not what was recovered of it; nothing where none is left.
+    fn kept_until(&self, run: u128, life: u64) -> Option<u64>;
     /// Keeps one more. An error says why it is kept in memory alone.
     fn keep(&mut self, delta: Delta) -> io::Result<()>;
 }
@@ -123,6 +125,12 @@ impl Found {
         })
     }
 
+    /// The last delta that was kept may have a lower number than the one that is noted: deltas were put together, and the note
+    /// was not written anew. All of them are in its sums.
+    pub(crate) fn renumber(&mut self, kept_until: Option<u64>) {
+        self.next = kept_until.map_or(self.next, |end| self.next.min(end));
+    }
+
     /// What is in no delta, `kept` being those from [`Found::next`] on; nothing where everything is. A damaged file has told
     /// more than was counted.
     pub(crate) fn rest(mut self, kept: &[Delta]) -> Result<Option<Delta>, Unusable> {
@@ -175,7 +183,8 @@ pub(crate) fn recover(folder: &Path, boot_id: &str, deltas: &mut impl Deltas) ->
             continue;
         }
         let found = Found::read(&fs::read(&path)?, boot_id);
-        let rest = found.and_then(|found| {
+        let rest = found.and_then(|mut found| {
+            found.renumber(deltas.kept_until(found.run, found.life));
             let kept = deltas.since(found.run, found.life, found.next).map_err(|_| Unusable::Damaged)?;
             found.rest(&kept)
         });

@@ -87,7 +87,8 @@ impl Part {
 
     /// What the next life makes of a file.
     fn rest_of(&self, bytes: &[u8]) -> Result<Option<Delta>, Unusable> {
-        let found = Found::read(bytes, BOOT_ID)?;
+        let mut found = Found::read(bytes, BOOT_ID)?;
+        found.renumber(self.kept_until(7, 3));
         let kept: Vec<Delta> = self.kept.range(found.next..).map(|(_, delta)| delta.clone()).collect();
         found.rest(&kept)
     }
@@ -101,6 +102,11 @@ impl Deltas for Part {
     fn since(&self, run: u128, life: u64, sequence: u64) -> io::Result<Vec<Delta>> {
         assert_eq!((run, life), (7, 3));
         Ok(self.kept.range(sequence..).map(|(_, delta)| delta.clone()).collect())
+    }
+
+    fn kept_until(&self, _: u128, _: u64) -> Option<u64> {
+        let (number, last) = self.kept.last_key_value()?;
+        Some(if last.recovered { *number } else { number + 1 })
     }
 
     fn keep(&mut self, delta: Delta) -> io::Result<()> {
@@ -191,6 +197,39 @@ fn a_note_that_was_torn_is_as_before_or_as_after() {
             file[at..at + 8].copy_from_slice(&after[at..at + 8]);
         }
         assert_eq!(file, after);
+    }
+}
+
+/// Of four deltas two became one; the process dies before that is noted, or a second after it.
+#[test]
+fn what_was_put_together_counts_once() {
+    for is_noted in [false, true] {
+        let mut part = Part::new();
+        for count in [10, 20, 30, 40] {
+            part.work(0, count);
+            part.second(true, true);
+        }
+        let [first, second, last] = [1, 2, 3].map(|number| part.kept.remove(&number).expect("it was kept"));
+        let mut both = first.measured.unpack();
+        both.merge(&second.measured.unpack());
+        part.kept.insert(1, Delta { sequence: 1, measured: Measured::pack(&both), ..second });
+        part.kept.insert(2, Delta { sequence: 2, ..last });
+        let mut sent = 9 + 19 + 29 + 39 + 4;
+        if is_noted {
+            part.told.renumbered(3);
+            part.sequence = 3;
+            part.work(1, 8);
+            part.second(true, true);
+            sent += 7;
+        }
+        part.work(1, 5);
+        let rest = part.rest().expect("something is in no delta");
+        assert_eq!(rest.sequence, if is_noted { 4 } else { 3 }, "numbers have no gaps");
+        part.keep(rest).expect("kept");
+        let mut all = Totals::new(SHAPE);
+        part.kept.values().for_each(|delta| all.merge(&delta.measured.unpack()));
+        assert_eq!((all.counters.sent, all.balanced()), (sent, true), "noted: {is_noted}");
+        assert!(part.rest().is_none(), "it is found once");
     }
 }
 

@@ -19,8 +19,6 @@ use crate::around::Around;
 use crate::dealing::Dealing;
 use crate::describe::{Story, facts_of};
 use crate::drive::Driven;
-use crate::host;
-use crate::io::Route;
 use crate::launch::launch;
 use crate::live::Live;
 use crate::prepare::{Prepared, prepare, shard_count};
@@ -72,23 +70,8 @@ fn carry_out(arguments: RunArguments, mut door: Door) -> Result<Ended, RunError>
     let mut run = Run::new(workers, names.shape(), rated, stage.plan.timeout_ns)
         .with_refresher(around.lend_refresher())
         .in_fleet(Dealing::new(whole, count), lease, ends_by_limit);
-    let mut story = Story {
-        file: from.map(|from| &from.file),
-        protocol: spoken.map(|spoken| spoken.name),
-        expected: &expected,
-        plan: &stage.plan,
-        url: &stage.url,
-        builtin: stage.builtin.is_some(),
-        addresses: &stage.addresses,
-        link: host::link::to(stage.routes.iter().filter_map(Route::peer).map(|peer| peer.ip())),
-        decision: &stage.decision,
-        host: &stage.facts,
-        notes: stage.notes.clone(),
-        names: &names,
-        connections,
-        run_id: &stage.run_id,
-        started_at: String::new(),
-    };
+    let mut story = stage.story(from, spoken, (&names, &expected, connections));
+    story.notes.clone_from(&stage.notes);
     announce(&run, &story, &names, &door);
     let over = drive(&mut run, &mut door, &stage.plan).map_err(RunError::System);
     around.take_back(run.give_back_refresher());

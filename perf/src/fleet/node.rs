@@ -256,8 +256,8 @@ impl Node {
             }
             Action::Discard { .. } => self.kept.clear(),
             Action::Close | Action::Exit { .. } => self.is_over = true,
-            // Nobody watches.
-            Action::Note(_) => {}
+            // Nobody watches, and a node that is cut off ends: it has no seconds to put together.
+            Action::Note(_) | Action::Coalesce { .. } => {}
         }
     }
 

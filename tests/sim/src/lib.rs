@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+mod course;
 mod node;
 mod random;
 mod scenario;

@@ -12,10 +12,12 @@ use clock::Timestamp;
 use engine::agent::{Action, Agent, Event, Happened, Identity, LeftBehind, Now};
 use engine::part::{Order, Standing};
 use measure::{Counters, Gauges, Names, Totals};
-use schedule::Profile;
-use wire::{Delta, Description, FromNode, Measured, RunKey, ToNode};
+use verdict::ExitCode;
+use wire::{ByShard, Delta, Description, FromNode, Measured, RunKey, ToNode};
 
 use crate::S;
+use crate::course::Course;
+use crate::scenario::Scenario;
 use crate::shards::Shards;
 
 /// How far the boot-time clock is ahead of the monotonic one: each lease has to be counted on the right one.
@@ -50,13 +52,17 @@ pub(crate) struct Node {
     lease_end: u64,
     /// Survives the process.
     pub(crate) spool: BTreeMap<(RunKey, u64), Spool>,
-    /// What earlier and present lives sent: life → requests.
-    pub(crate) sent: BTreeMap<u64, u64>,
-    profile: Arc<Profile>,
+    /// What earlier and present lives sent: run and life → requests.
+    pub(crate) sent: BTreeMap<(RunKey, u64), u64>,
+    courses: BTreeMap<RunKey, Arc<Course>>,
     /// What it counted in an interval that its death cut short is saved.
     saves: bool,
+    /// It keeps so many seconds apart of which it could tell nobody.
+    untold_most: u64,
     /// It was told to go.
     pub(crate) retired: bool,
+    /// It was asked to end.
+    pub(crate) is_to_end: bool,
     /// Within a step: the agent wants its connection closed.
     leaves: bool,
 }
@@ -85,16 +91,23 @@ struct Part {
 #[derive(Debug, Default)]
 pub(crate) struct Did {
     pub(crate) said: Vec<FromNode>,
-    pub(crate) slots: Vec<u64>,
+    pub(crate) slots: Vec<(RunKey, u64)>,
     pub(crate) leaves: bool,
 }
 
 impl Node {
-    pub(crate) fn new(index: usize, ahead: u64, saves: bool, profile: Arc<Profile>) -> Self {
+    pub(crate) fn new(
+        index: usize,
+        ahead: u64,
+        scenario: &Scenario,
+        courses: BTreeMap<RunKey, Arc<Course>>,
+    ) -> Self {
+        let (saves, untold_most) = (scenario.saves, scenario.untold_most);
         let name = format!("n{index}");
         let zone = if index.is_multiple_of(2) { "east" } else { "west" };
         Self {
-            agent: Agent::new(identity(&name, zone, 1), Vec::new()),
+            agent: Agent::new(identity(&name, zone, 1), Vec::new()).with_untold_most(untold_most),
+            untold_most,
             name,
             zone: zone.to_owned(),
             ahead,
@@ -106,9 +119,10 @@ impl Node {
             lease_end: 0,
             spool: BTreeMap::new(),
             sent: BTreeMap::new(),
-            profile,
+            courses,
             saves,
             retired: false,
+            is_to_end: false,
             leaves: false,
         }
     }
@@ -138,7 +152,7 @@ impl Node {
     /// Another life begins.
     pub(crate) fn revive(&mut self) {
         self.incarnation += 1;
-        (self.alive, self.retired) = (true, false);
+        (self.alive, self.retired, self.is_to_end, self.part) = (true, false, false, None);
         (self.frozen_until, self.lease_end) = (0, 0);
         let owed = self.spool.iter().filter(|(_, spool)| spool.acknowledged < spool.next);
         let left = owed.map(|((run, incarnation), spool)| LeftBehind {
@@ -147,7 +161,18 @@ impl Node {
             first: spool.acknowledged,
             end: spool.next,
         });
-        self.agent = Agent::new(identity(&self.name, &self.zone, self.incarnation), left.collect());
+        let agent = Agent::new(identity(&self.name, &self.zone, self.incarnation), left.collect());
+        self.agent = agent.with_untold_most(self.untold_most);
+    }
+
+    /// The process gets a signal.
+    pub(crate) fn signalled(&mut self, now: u64) -> Did {
+        let mut did = Did::default();
+        self.run_shards(now, &mut did);
+        self.is_to_end = true;
+        let reason = "SIGTERM".to_owned();
+        self.tell_agent(now, Event::Leave { reason, code: ExitCode::Terminated }, &mut did);
+        did
     }
 
     /// A connection stands; `now` is by the node's clock, here and below.
@@ -220,6 +245,7 @@ impl Node {
             }
             Action::Close => self.leaves = true,
             Action::Begin { run, .. } => {
+                self.retired = false;
                 self.part = Some(Part { run, obeyed: 0, shards: None, totals: [0; 3], over: false });
                 let names = Names::requests(["all".to_owned()]);
                 let description = Box::new(Description { names, summary: EMPTY.clone() });
@@ -239,6 +265,12 @@ impl Node {
                     spool.deltas.retain(|sequence, _| *sequence > through);
                 }
             }
+            Action::Coalesce { run, incarnation, from } => {
+                if let Some(spool) = self.spool.get_mut(&(run, incarnation)) {
+                    let end = spool.coalesce(from);
+                    events.push_front(Event::Coalesced { run, incarnation, end });
+                }
+            }
             Action::Discard { run } => {
                 let own = self.spool.iter_mut().filter(|((of, _), _)| *of == run);
                 own.for_each(|(_, spool)| spool.deltas.clear());
@@ -254,12 +286,12 @@ impl Node {
 
     /// The shards do what is asked, or decline.
     fn obey(&mut self, now: u64, order: Order, events: &mut VecDeque<Event>) {
-        let profile = Arc::clone(&self.profile);
         let Some(part) = self.part.as_mut().filter(|part| !part.over) else { return };
         let run = part.run;
+        let course = Arc::clone(&self.courses[&run]);
         let (epoch, done, arms) = match order {
             Order::Arm { epoch, start, from_ns, cells, rates } => {
-                let mut shards = Shards::new(profile, start.as_nanos(), now);
+                let mut shards = Shards::new(course, start.as_nanos(), now);
                 for (_, from_ns, rate) in &rates {
                     shards.set_rate_before(*from_ns, *rate);
                 }
@@ -298,8 +330,8 @@ impl Node {
         loop {
             let next_ns = shards.sealed_ns + S;
             let (slots, lapsed) = shards.release(now.min(shards.start + next_ns - 1), now, lease_end);
-            *self.sent.entry(self.incarnation).or_default() += slots.len() as u64;
-            did.slots.extend(slots);
+            *self.sent.entry((run, self.incarnation)).or_default() += slots.len() as u64;
+            did.slots.extend(slots.into_iter().map(|slot| (run, slot)));
             if let Some(at_ns) = lapsed {
                 events.push_back(Event::Part { run, happened: Happened::Lapsed { at_ns } });
             }
@@ -350,6 +382,23 @@ impl Spool {
         self.sums.push(self.sums.last().copied().unwrap_or(0) + sent);
         self.next += 1;
         self.deltas.insert(delta.sequence, delta);
+    }
+
+    /// Puts deltas together, two and two, and numbers them anew.
+    fn coalesce(&mut self, from: u64) -> u64 {
+        let apart: Vec<Delta> = self.deltas.split_off(&from).into_values().collect();
+        self.next = from;
+        self.sums.truncate(usize::try_from(from).expect("a few deltas"));
+        for pair in apart.chunks(2) {
+            let last = pair.last().expect("a chunk is not empty");
+            let mut totals = Totals::new(last.measured.shape());
+            for one in pair {
+                one.measured.add_to(&mut totals, ByShard::AsTold).expect("one shape");
+            }
+            let measured = Measured::pack(&totals);
+            self.add(Delta { sequence: self.next, measured, ..last.clone() });
+        }
+        self.next
     }
 }
 

@@ -4,14 +4,17 @@
 
 use std::sync::Arc;
 
-use schedule::{CELL_COUNT, Cells, Profile, Rate};
+use schedule::{CELL_COUNT, Cells, Rate};
 
 use crate::S;
+use crate::course::{Course, Due};
 
 /// A part of a run under way.
 #[derive(Debug)]
 pub(crate) struct Shards {
-    profile: Arc<Profile>,
+    course: Arc<Course>,
+    rates: Vec<(u64, Rate)>,
+    due: Arc<Due>,
     /// The plan's zero on the node's clock.
     pub(crate) start: u64,
     /// From when on which cells are owned, rising.
@@ -26,10 +29,12 @@ pub(crate) struct Shards {
 }
 
 impl Shards {
-    pub(crate) fn new(profile: Arc<Profile>, start: u64, now: u64) -> Self {
+    pub(crate) fn new(course: Arc<Course>, start: u64, now: u64) -> Self {
         let done_ns = now.saturating_sub(start);
         Self {
-            profile,
+            due: course.due(&[]),
+            course,
+            rates: Vec::new(),
             start,
             owned: Vec::new(),
             done_ns,
@@ -44,7 +49,7 @@ impl Shards {
     }
 
     pub(crate) fn duration_ns(&self) -> u64 {
-        self.profile.duration_ns()
+        self.course.duration_ns()
     }
 
     /// Takes cells from an instant on; too late is refused.
@@ -68,7 +73,8 @@ impl Shards {
 
     /// A change that was made before this node came.
     pub(crate) fn set_rate_before(&mut self, from_ns: u64, rate: Rate) {
-        self.profile = Arc::new(self.profile.with_rate_from(from_ns, rate).expect("a valid rate"));
+        self.rates.push((from_ns, rate));
+        self.due = self.course.due(&self.rates);
     }
 
     /// How many cells are its own, or are going to be.
@@ -90,8 +96,7 @@ impl Shards {
         let run_ns = self.run_ns(by);
         let until_ns = if lapses { self.run_ns(lease_end).max(self.done_ns) } else { run_ns + 1 };
         let mut sent = Vec::new();
-        for slot in self.profile.arrivals_before(self.done_ns)..self.profile.arrivals_before(until_ns) {
-            let Some(due_ns) = self.profile.due_ns(slot) else { break };
+        for (due_ns, slot) in self.due.within(self.done_ns, until_ns).iter().copied() {
             let holding = self.owned.iter().rev().find(|(from_ns, _)| *from_ns <= due_ns);
             let cell = u16::try_from(slot % u64::from(CELL_COUNT)).expect("a cell");
             if holding.is_none_or(|(_, cells)| !cells.contains(cell)) {

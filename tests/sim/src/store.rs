@@ -2,17 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use coordinator::director::{Fact, Mark, Merged, Record, Restored, Share, Standing, Submission};
+use coordinator::director::{Fact, Mark, Merged, Record, Restored, Standing, Submission};
 use measure::Gauges;
 use schedule::Rate;
-use wire::Measured;
-
-/// A mark as a database gives it back.
-fn read_again(mark: &Mark) -> Mark {
-    let text = serde_json::to_string(&mark.share).expect("a share is JSON");
-    let share = serde_json::from_str::<Share>(&text).expect("what was written is read");
-    Mark { share, ..mark.clone() }
-}
+use wire::{Measured, RunKey};
 
 /// Everything that is durable, and what is about to be.
 #[derive(Debug, Default)]
@@ -21,6 +14,14 @@ pub(crate) struct Store {
     waiting: VecDeque<(u64, u64, Record)>,
     /// The last number that is durable in this term.
     pub(crate) durable: u64,
+    /// In the order in which they were taken.
+    pub(crate) runs: BTreeMap<RunKey, Kept>,
+    standing: Standing,
+}
+
+/// What is durable of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
     submission: Option<Submission>,
     facts: Vec<String>,
     seconds: Vec<(u64, Measured, Gauges)>,
@@ -28,7 +29,6 @@ pub(crate) struct Store {
     pub(crate) summary: Option<report::Summary>,
     pub(crate) concluded: Option<verdict::ExitCode>,
     pub(crate) reason: Option<String>,
-    standing: Standing,
     /// The plan's zero on the coordinator's clock, as it was last set.
     pub(crate) start: Option<u64>,
     /// Changes of the rate: from when on, in nanoseconds of the run, and the rate.
@@ -65,30 +65,25 @@ impl Store {
 
     fn write(&mut self, record: Record) {
         match record {
-            Record::Taken(submission) => self.submission = Some(*submission),
-            Record::Fact { number, fact, .. } => {
-                assert_eq!(number, self.facts.len() as u64, "facts are numbered without gaps");
-                match &fact {
-                    Fact::Arming { start_ns, .. } => self.start = Some(*start_ns),
-                    Fact::Rate { from_ns, micro_tps, .. } => {
-                        self.rates.push((*from_ns, Rate::from_micro(*micro_tps)));
-                    }
-                    Fact::Stopping { at_ns, .. } => self.stopped_ns = Some(*at_ns),
-                    _ => {}
-                }
-                self.facts.push(serde_json::to_string(&fact).expect("a fact is JSON"));
+            Record::Taken(submission) => {
+                let run = submission.run;
+                self.runs.entry(run).or_default().submission = Some(*submission);
             }
+            Record::Fact { run, number, fact } => self.runs.entry(run).or_default().add(number, &fact),
             Record::Merged(merged) => {
-                let Merged { seconds, marks, .. } = *merged;
-                self.seconds.extend(seconds);
+                let Merged { run, whole, seconds, marks } = *merged;
+                let kept = self.runs.entry(run).or_default();
+                kept.seconds.retain(|(second, _, _)| whole.iter().all(|(other, _, _)| other != second));
+                kept.seconds.extend(whole.into_iter().chain(seconds));
                 for mark in marks {
-                    self.marks.insert((mark.node.clone(), mark.incarnation), mark);
+                    kept.marks.insert((mark.node.clone(), mark.incarnation), mark);
                 }
             }
-            Record::Concluded { conclusion, .. } => {
-                self.concluded = Some(conclusion.exit);
-                self.reason = conclusion.reason;
-                self.summary = conclusion.summary;
+            Record::Concluded { run, conclusion } => {
+                let kept = self.runs.entry(run).or_default();
+                kept.concluded = Some(conclusion.exit);
+                kept.reason = conclusion.reason;
+                kept.summary = conclusion.summary;
             }
             Record::Quarantine { node, reason: Some(reason) } => {
                 self.standing.quarantined.insert(node, reason);
@@ -107,15 +102,33 @@ impl Store {
 
     /// What a new coordinator is given.
     pub(crate) fn restore(&self) -> (Vec<Restored>, Standing) {
+        let runs = self.runs.values().filter(|kept| kept.concluded.is_none()).filter_map(Kept::restored);
+        (runs.collect(), self.standing.clone())
+    }
+}
+
+impl Kept {
+    fn add(&mut self, number: u64, fact: &Fact) {
+        assert_eq!(number, self.facts.len() as u64, "facts are numbered without gaps");
+        match fact {
+            Fact::Arming { start_ns, .. } => self.start = Some(*start_ns),
+            Fact::Rate { from_ns, micro_tps, .. } => {
+                self.rates.push((*from_ns, Rate::from_micro(*micro_tps)));
+            }
+            Fact::Stopping { at_ns, .. } => self.stopped_ns = Some(*at_ns),
+            _ => {}
+        }
+        self.facts.push(serde_json::to_string(fact).expect("a fact is JSON"));
+    }
+
+    fn restored(&self) -> Option<Restored> {
         let facts = self.facts.iter().map(|text| serde_json::from_str::<Fact>(text).expect("a fact is read"));
-        let restored =
-            self.submission.clone().filter(|_| self.concluded.is_none()).map(|submission| Restored {
-                submission,
-                facts: facts.collect(),
-                seconds: self.seconds.clone(),
-                marks: self.marks.values().map(read_again).collect(),
-            });
-        (restored.into_iter().collect(), self.standing.clone())
+        Some(Restored {
+            submission: self.submission.clone()?,
+            facts: facts.collect(),
+            seconds: self.seconds.clone(),
+            marks: self.marks.values().cloned().collect(),
+        })
     }
 
     /// Requests that are durably counted, as sent.

@@ -1,15 +1,15 @@
 //! The world: true time, a network of connections, a disk, and who lives.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use clock::Timestamp;
-use coordinator::director::{Action, Director, Event, NodeOrder, Order, Origin, Settings};
-use wire::{FromNode, ToNode};
+use coordinator::director::{Action, Director, Event, NodeOrder, Origin, Settings};
+use wire::{FromNode, RunKey, ToNode};
 
 use crate::node::{Did, Node};
 use crate::random::Random;
-use crate::scenario::{Happening, RUN, Scenario};
+use crate::scenario::{Happening, Scenario};
 use crate::store::Store;
 use crate::{MS, S};
 
@@ -17,8 +17,11 @@ use crate::{MS, S};
 const STEP: u64 = 10 * MS;
 /// The world's zero on the coordinator's clock.
 const EPOCH: u64 = 1_000 * S;
-/// The run is submitted then.
+/// The first run is submitted then, the others right after it.
 pub(crate) const SUBMITTED: u64 = EPOCH + S;
+
+/// Tickets from here on are of nobody whose answer matters; those below are places of happenings.
+const OTHER_TICKETS: u64 = 1 << 32;
 
 /// Something that is going to happen.
 #[derive(Debug)]
@@ -41,7 +44,7 @@ enum Next {
     Happening(usize),
     Revive(usize, u64),
     Restart,
-    Submit,
+    Submit(usize),
 }
 
 /// One way of a connection: nothing overtakes.
@@ -51,17 +54,22 @@ struct Way {
     cut_until: u64,
 }
 
+/// By slot: who sent it, in which life, and when.
+pub(crate) type Sent = BTreeMap<u64, Vec<(String, u64, u64)>>;
+
 /// What happened, for the checkers.
 #[derive(Debug)]
 pub struct Outcome {
     /// Where it came from.
     pub scenario: Scenario,
-    /// By slot: who sent it and when, in true time.
-    pub(crate) sent: BTreeMap<u64, Vec<(String, u64, u64)>>,
+    /// By run and slot: who sent it and when, in true time.
+    pub(crate) sent: BTreeMap<RunKey, Sent>,
     pub(crate) store: Store,
     pub(crate) nodes: Vec<Node>,
-    /// When the run was concluded.
+    /// When the last run was concluded.
     pub(crate) concluded: Option<u64>,
+    /// Nodes that were drained and not taken back, and when whoever wanted it was answered.
+    pub(crate) drained: BTreeMap<String, u64>,
     /// Nodes that were there at the end and had not been drained.
     pub(crate) steady: usize,
     pub(crate) notes: Vec<String>,
@@ -72,17 +80,20 @@ impl Outcome {
     pub fn course(&self) -> String {
         let happenings = self.scenario.happenings.iter();
         let planned = happenings.map(|(at, one)| format!("{:.3} {one:?}", (at + S) as f64 / 1e9));
-        let verdict =
-            self.store.summary.as_ref().map(|summary| format!("{:?} {:?}", summary.audit, summary.verdict));
+        let ends = self.store.runs.iter().map(|(run, kept)| {
+            let summary = kept.summary.as_ref();
+            let verdict = summary.map(|summary| format!("{:?} {:?}", summary.audit, summary.verdict));
+            format!("run {run}: {:?} {:?} {verdict:?}", kept.concluded, kept.reason)
+        });
         format!(
-            "seed {}, {} nodes, way of {} ms\n{}\n---\n{}\n---\n{:?} {:?}",
+            "seed {}, {} nodes, way of {} ms, {:?}\n{}\n---\n{}\n---\n{}",
             self.scenario.seed,
             self.scenario.nodes,
             self.scenario.delay_ns / MS,
+            self.scenario.company,
             planned.collect::<Vec<_>>().join("\n"),
             self.notes.join("\n"),
-            self.store.concluded,
-            verdict
+            ends.collect::<Vec<_>>().join("\n")
         )
     }
 }
@@ -103,6 +114,8 @@ pub struct World {
     sessions: BTreeMap<u64, usize>,
     next_session: u64,
     ways: Vec<[Way; 2]>,
+    /// Nodes that somebody wanted taken back, and did not drain since.
+    taken_back: BTreeSet<usize>,
     outcome: Outcome,
 }
 
@@ -111,9 +124,11 @@ impl World {
     pub fn new(scenario: Scenario) -> Self {
         let mut random = Random::new(scenario.seed ^ 0xffff);
         let count = 2 * scenario.nodes;
+        let courses: BTreeMap<_, _> =
+            scenario.plans.iter().map(|plan| (plan.submission.run, plan.course.clone())).collect();
         let node = |index| {
             let ahead = random.below(2_000) * S / 2;
-            Node::new(index, ahead, scenario.saves, scenario.profile.clone())
+            Node::new(index, ahead, &scenario, courses.clone())
         };
         let mut nodes: Vec<Node> = (0..count).map(node).collect();
         // The second half comes when it is its time, if ever.
@@ -132,11 +147,13 @@ impl World {
             sessions: BTreeMap::new(),
             next_session: 1,
             ways: vec![[Way::default(), Way::default()]; count],
+            taken_back: BTreeSet::new(),
             outcome: Outcome {
                 sent: BTreeMap::new(),
                 store: Store::default(),
                 nodes,
                 concluded: None,
+                drained: BTreeMap::new(),
                 steady: 0,
                 notes: Vec::new(),
                 scenario,
@@ -147,7 +164,9 @@ impl World {
             world.at(EPOCH + STEP, Next::Step(index));
             world.at(EPOCH + MS, Next::Connect(index));
         }
-        world.at(SUBMITTED, Next::Submit);
+        for place in 0..world.outcome.scenario.plans.len() {
+            world.at(SUBMITTED + place as u64 * 10 * MS, Next::Submit(place));
+        }
         for (place, (after, _)) in world.outcome.scenario.happenings.clone().into_iter().enumerate() {
             world.at(SUBMITTED + after, Next::Happening(place));
         }
@@ -156,7 +175,8 @@ impl World {
 
     /// Lets it happen.
     pub fn run(mut self) -> Outcome {
-        let end = SUBMITTED + self.outcome.scenario.profile.duration_ns() + 240 * S;
+        let lengths = self.outcome.scenario.plans.iter().map(|plan| plan.course.duration_ns() + 240 * S);
+        let end = SUBMITTED + lengths.sum::<u64>();
         while let Some(Reverse((at, number))) = self.queue.pop() {
             let Some(next) = self.events.remove(&number) else { continue };
             if at > end || self.outcome.concluded.is_some_and(|concluded| at > concluded + S) {
@@ -191,21 +211,24 @@ impl World {
             Next::Durable => self.flush(),
             Next::Happening(place) => {
                 let happening = self.outcome.scenario.happenings[place].1.clone();
-                self.cause(happening);
+                self.cause(place, happening);
             }
             Next::Revive(index, incarnation) => {
                 let node = &mut self.outcome.nodes[index];
-                if node.incarnation == incarnation && !node.alive {
+                let now = self.now;
+                if node.incarnation == incarnation && node.is_to_end && node.alive {
+                    // Whoever starts it again waits for its end.
+                    self.at(now + 300 * MS, Next::Revive(index, incarnation));
+                } else if node.incarnation == incarnation && !node.alive {
                     node.revive();
-                    let now = self.now;
                     self.at(now + STEP, Next::Step(index));
                     self.at(now + MS, Next::Connect(index));
                 }
             }
             Next::Restart => self.restart(),
-            Next::Submit => {
-                let submission = Box::new(self.outcome.scenario.submission.clone());
-                self.direct(Event::Submit { ticket: 1, submission });
+            Next::Submit(place) => {
+                let submission = Box::new(self.outcome.scenario.plans[place].submission.clone());
+                self.direct(Event::Submit { ticket: OTHER_TICKETS, submission });
             }
         }
     }
@@ -254,13 +277,13 @@ impl World {
                     self.at(at.max(self.now), Next::Durable);
                 }
             }
-            Action::Send { after, .. } | Action::Close { after, .. } => {
+            Action::Send { after, .. } | Action::Close { after, .. } | Action::Answer { after, .. } => {
                 self.waiting.push_back((after, action));
             }
             Action::Note { text, .. } => {
                 self.outcome.notes.push(format!("{:.3} {text}", (self.now - EPOCH) as f64 / 1e9));
             }
-            Action::Answer { .. } | Action::Second { .. } | Action::Log { .. } => {}
+            Action::Second { .. } | Action::Log { .. } => {}
         }
     }
 
@@ -268,7 +291,9 @@ impl World {
     fn flush(&mut self) {
         let now = self.now;
         self.outcome.store.settle(now);
-        if self.outcome.store.concluded.is_some() && self.outcome.concluded.is_none() {
+        let kept = &self.outcome.store.runs;
+        let ended = kept.values().filter(|kept| kept.concluded.is_some()).count();
+        if ended == self.outcome.scenario.plans.len() && self.outcome.concluded.is_none() {
             self.outcome.concluded = Some(now);
         }
         let durable = self.outcome.store.durable;
@@ -278,7 +303,8 @@ impl World {
         for (after, action) in std::mem::take(&mut self.waiting) {
             let session = match &action {
                 Action::Send { session, .. } | Action::Close { session, .. } => *session,
-                _ => continue,
+                // No session has this number.
+                _ => 0,
             };
             if after > durable || (after > 0 && blocked.contains(&session)) {
                 blocked.push(session);
@@ -288,10 +314,23 @@ impl World {
             match action {
                 Action::Send { session, message, .. } => self.send_to(session, message),
                 Action::Close { session, .. } => self.drop_session(session, true),
+                Action::Answer { ticket, answer: Ok(_), .. } => self.answered(ticket),
                 _ => {}
             }
         }
         self.waiting = kept;
+    }
+
+    /// Whoever wanted what happens at this place was told that it is done.
+    fn answered(&mut self, ticket: u64) {
+        let place = usize::try_from(ticket).unwrap_or(usize::MAX);
+        match self.outcome.scenario.happenings.get(place) {
+            Some((_, Happening::Drain(index))) if !self.taken_back.contains(index) => {
+                let name = self.outcome.nodes[*index].name.clone();
+                self.outcome.drained.insert(name, self.now);
+            }
+            _ => {}
+        }
     }
 
     fn delay(&mut self, node: usize, way: usize) -> u64 {
@@ -392,8 +431,9 @@ impl World {
             let node = &self.outcome.nodes[index];
             (node.name.clone(), node.incarnation)
         };
-        for slot in did.slots {
-            self.outcome.sent.entry(slot).or_default().push((name.clone(), incarnation, now));
+        for (run, slot) in did.slots {
+            let sent = self.outcome.sent.entry(run).or_default();
+            sent.entry(slot).or_default().push((name.clone(), incarnation, now));
         }
         for message in did.said {
             self.say(index, message);
@@ -403,8 +443,13 @@ impl World {
         }
     }
 
-    fn cause(&mut self, happening: Happening) {
+    fn cause(&mut self, place: usize, happening: Happening) {
         let now = self.now;
+        let asks = matches!(happening, Happening::Order(..) | Happening::Drain(_) | Happening::Admit(_));
+        if asks && self.director.is_none() {
+            // Nobody answers while it is down; people try again.
+            return self.at(now + 300 * MS, Next::Happening(place));
+        }
         match happening {
             Happening::Kill(index, after) => {
                 let node = &mut self.outcome.nodes[index];
@@ -420,6 +465,7 @@ impl World {
                     self.at(now + after, Next::Revive(index, incarnation));
                 }
             }
+            Happening::Leave(index, after) => self.ask_to_end(place, index, after),
             Happening::Freeze(index, for_ns) => {
                 let node = &mut self.outcome.nodes[index];
                 node.frozen_until = node.frozen_until.max(now + for_ns);
@@ -437,18 +483,22 @@ impl World {
                 }
             }
             Happening::KillCoordinator(down) => self.kill_coordinator(down),
-            Happening::Order(order) => {
-                // Nobody answers while it is down; people try again.
-                if self.director.is_none() {
-                    return;
-                }
-                if matches!(order, Order::SetRate { .. } | Order::Stop | Order::Abort { .. }) {
-                    self.direct(Event::Order { ticket: 2, run: RUN, order });
-                }
+            Happening::Order(plan, order) => {
+                let run = self.outcome.scenario.plans[plan].submission.run;
+                self.direct(Event::Order { ticket: OTHER_TICKETS, run, order });
             }
-            Happening::Drain(index) => {
+            Happening::Drain(index) | Happening::Admit(index) => {
                 let node = self.outcome.nodes[index].name.clone();
-                self.direct(Event::NodeOrder { ticket: 3, node, order: NodeOrder::Drain { exit: false } });
+                let order = if matches!(happening, Happening::Drain(_)) {
+                    self.taken_back.remove(&index);
+                    NodeOrder::Drain { exit: false }
+                } else {
+                    // From here on it may send again, whether or not whoever wants it hears of that.
+                    self.taken_back.insert(index);
+                    self.outcome.drained.remove(&node);
+                    NodeOrder::Admit
+                };
+                self.direct(Event::NodeOrder { ticket: place as u64, node, order });
             }
             Happening::Arrive(index) => {
                 let node = &mut self.outcome.nodes[index];
@@ -458,6 +508,25 @@ impl World {
                     self.at(now + MS, Next::Connect(index));
                 }
             }
+        }
+    }
+
+    fn ask_to_end(&mut self, place: usize, index: usize, after: Option<u64>) {
+        let now = self.now;
+        let node = &mut self.outcome.nodes[index];
+        if !node.alive || node.is_to_end {
+            return;
+        }
+        if node.frozen_until > now {
+            // The signal waits until the process runs again.
+            let at = node.frozen_until;
+            return self.at(at, Next::Happening(place));
+        }
+        let incarnation = node.incarnation;
+        let did = node.signalled(now + node.ahead);
+        self.done(index, did);
+        if let Some(after) = after {
+            self.at(now + after, Next::Revive(index, incarnation));
         }
     }
 

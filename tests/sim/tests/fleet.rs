@@ -1,6 +1,7 @@
 //! Simulated fleets over many seeds: what the director promises holds, and a director with a broken rule is caught.
 //!
-//! `SIM_SEEDS=20000` runs more of them, `SIM_SEED=7` one alone, with its course where it fails.
+//! `SIM_SEEDS=20000` runs more of them, from `SIM_FROM` on if that is set; `SIM_SEED=7` one alone, with its course where it
+//! fails.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +14,11 @@ const SEEDS: u64 = 500;
 
 fn seeds() -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let from = number("SIM_FROM").unwrap_or(0);
     match (number("SIM_SEED"), number("SIM_SEEDS")) {
         (Some(seed), _) => seed..seed + 1,
-        (None, Some(count)) => 0..count,
-        (None, None) => 0..SEEDS,
+        (None, Some(count)) => from..from + count,
+        (None, None) => from..from + SEEDS,
     }
 }
 

@@ -137,6 +137,28 @@ fn any_totals() -> impl Strategy<Value = Totals> {
     })
 }
 
+/// The outline, from sums that are not packed.
+fn outline_of(totals: &Totals) -> Outline {
+    let of_names = |pick: fn(&NameTotals) -> u64| {
+        totals.names.iter().fold(0_u64, |sum, name| sum.saturating_add(pick(name)))
+    };
+    let shared = [&totals.lag, &totals.queue, &totals.connect, &totals.tls, &totals.first_byte];
+    let most = shared.map(Histogram::count).into_iter().chain([
+        of_names(|name| name.sent),
+        of_names(|name| name.ok_count),
+        of_names(NameTotals::errors_total),
+        of_names(|name| name.ok.count()),
+        of_names(|name| name.failed.count()),
+        of_names(|name| name.service.count()),
+    ]);
+    let due = |one: &WorkloadTotals| one.iterations.scheduled.saturating_add(one.warmup.scheduled);
+    Outline {
+        most: most.fold(0, u64::max),
+        responses: of_names(|name| name.ok.count()).saturating_add(of_names(|name| name.failed.count())),
+        iterations: totals.workloads.iter().map(due).collect(),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -158,6 +180,52 @@ proptest! {
         let mut added = a;
         Measured::pack(&b).add_to(&mut added, ByShard::AsTold).expect("the same shape");
         prop_assert_eq!(added, merged);
+    }
+
+    #[test]
+    fn pieces_are_small_and_add_up(totals in any_totals(), most in 0_usize..6_000) {
+        let pieces = Measured::pack_within(&totals, most);
+        let mut sums = Totals::new(totals.shape());
+        for piece in &pieces {
+            prop_assert_eq!(piece.shape(), totals.shape());
+            piece.add_to(&mut sums, ByShard::AsTold).expect("the same shape");
+        }
+        prop_assert_eq!(&sums, &totals);
+        prop_assert!(pieces.len() <= 1 + totals.names.len());
+        // Only what cannot be divided is larger than it may be.
+        let large = pieces.iter().skip(1).filter(|piece| piece.bytes().len() > most);
+        for piece in large {
+            let named = piece.unpack().names.iter().filter(|name| **name != NameTotals::default()).count();
+            prop_assert!(named <= 1, "{} bytes with {named} names", piece.bytes().len());
+        }
+    }
+
+    /// What is kept of a teller follows from what it told, delta by delta, and survives packing.
+    #[test]
+    fn what_is_kept_of_a_teller_is_the_sum_over_names(told in proptest::collection::vec(any_totals(), 1..4)) {
+        let (mut totals, mut plain, mut overall) = (Totals::default(), Totals::default(), Overall::default());
+        let mut in_flight = vec![0_u64; 2];
+        for one in &told {
+            let packed = Measured::pack(one);
+            prop_assert_eq!(packed.outline(), outline_of(one));
+            totals.merge(&Totals::new(packed.shape()));
+            packed.add_to_both(&mut totals, ByShard::LeftOut, &mut overall).expect("there is room");
+            plain.merge(one);
+            for (left, name) in in_flight.iter_mut().zip(&one.names) {
+                let ended = name.ok_count.saturating_add(name.errors_total()).saturating_add(name.cut_off);
+                *left = left.saturating_add(name.sent).saturating_sub(ended);
+            }
+        }
+        prop_assert_eq!(&totals.names, &plain.names);
+        prop_assert_eq!(&overall.response, &plain.latency(measure::Latency::Response));
+        prop_assert_eq!((&overall.counters, &overall.warmup), (&plain.counters, &plain.warmup));
+        prop_assert_eq!((&overall.lag, &overall.in_flight), (&plain.lag, &in_flight));
+        prop_assert_eq!(overall.cpu_ns, plain.cpu_ns());
+        let iterations = plain.workloads.iter().map(|one| (&one.iterations, &one.warmup));
+        prop_assert!(iterations.eq(overall.iterations.iter().zip(&overall.warmup_iterations)));
+        let packed = overall.pack();
+        prop_assert_eq!(Overall::unpack(&packed), Ok(overall));
+        prop_assert!(Overall::unpack(&packed[..packed.len() - 1]).is_err());
     }
 
     #[test]

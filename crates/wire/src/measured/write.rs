@@ -44,6 +44,35 @@ pub(super) fn totals(totals: &Totals) -> Vec<u8> {
     out
 }
 
+/// Sums in pieces whose packed forms have at most so many bytes, where that is possible.
+pub(super) fn pieces(totals: &Totals, bytes_most: usize) -> Vec<Totals> {
+    let shape = totals.shape();
+    let mut rest = totals.clone();
+    let size = |write: &dyn Fn(&mut Vec<u8>)| {
+        let mut out = Vec::new();
+        write(&mut out);
+        out.len()
+    };
+    // Empty sums take room as well, and the first piece has what is not by name.
+    let empty = self::totals(&Totals::new(shape)).len();
+    let mut names = std::mem::take(&mut rest.names);
+    rest.names = Totals::new(shape).names;
+    let mut left = bytes_most.saturating_sub(self::totals(&rest).len());
+    let mut pieces = vec![rest];
+    for (place, own) in names.iter_mut().enumerate() {
+        let bytes = size(&|out| name(out, own));
+        if bytes > left {
+            pieces.push(Totals::new(shape));
+            left = bytes_most.saturating_sub(empty);
+        }
+        left = left.saturating_sub(bytes);
+        if let Some(piece) = pieces.last_mut() {
+            piece.names[place] = std::mem::take(own);
+        }
+    }
+    pieces
+}
+
 /// The packed form of counters alone.
 pub(super) fn counters_alone(those: &Counters) -> Vec<u8> {
     let mut out = vec![VERSION];
@@ -51,7 +80,7 @@ pub(super) fn counters_alone(those: &Counters) -> Vec<u8> {
     out
 }
 
-fn counters(out: &mut Vec<u8>, those: &Counters) {
+pub(super) fn counters(out: &mut Vec<u8>, those: &Counters) {
     numbers(out, [those.scheduled, those.sent, those.ok, those.cut_off, those.unassigned]);
     numbers(out, [those.bytes_sent, those.bytes_received, those.connects, those.connects_failed]);
     numbers(out, [those.tls_resumed, those.closed_idle, those.unsolicited]);
@@ -70,7 +99,7 @@ fn name(out: &mut Vec<u8>, those: &NameTotals) {
     }
 }
 
-fn iterations(out: &mut Vec<u8>, those: &IterationCounters) {
+pub(super) fn iterations(out: &mut Vec<u8>, those: &IterationCounters) {
     numbers(out, [those.scheduled, those.begun, those.unassigned, those.completed, those.cut_off]);
     counts(out, &those.dropped);
     counts(out, &those.failed);
@@ -84,7 +113,7 @@ fn counts(out: &mut Vec<u8>, those: &[u64]) {
     list(out, || (0..).zip(those.iter().copied()).filter(|(_, count)| *count > 0));
 }
 
-fn histogram(out: &mut Vec<u8>, those: &Histogram) {
+pub(super) fn histogram(out: &mut Vec<u8>, those: &Histogram) {
     list(out, || those.iter_recorded().map(|bucket| (bucket.index as u64, bucket.count)));
     if !those.is_empty() {
         let exact = those.exact();
@@ -110,7 +139,7 @@ fn numbers<const N: usize>(out: &mut Vec<u8>, those: [u64; N]) {
 }
 
 /// LEB128, least bits first.
-fn number(out: &mut Vec<u8>, one: u64) {
+pub(super) fn number(out: &mut Vec<u8>, one: u64) {
     number_128(out, u128::from(one));
 }
 
