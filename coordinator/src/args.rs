@@ -16,12 +16,14 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use command::{Flags, Refusal, check_single_dashes, from_clap};
+use plan::PlanError;
 
 use crate::handle::OnNodeLoss;
 use crate::security::{CertsArgs, TokensArgs};
 
 mod values;
 
+use values::{count, listening};
 pub(crate) use values::{nodes_weighed, pairs, seconds, zones};
 
 /// The program's name in messages.
@@ -73,7 +75,7 @@ pub(crate) enum SubCommand {
     SetTps(SetTps),
     /// The history of runs
     Runs(Runs),
-    /// The report of a run that has ended
+    /// The report of a run that has ended, or of one under way so far
     Report(Report),
     /// The nodes of the fleet
     Nodes(Nodes),
@@ -83,7 +85,7 @@ pub(crate) enum SubCommand {
     Readmit(OfNode),
     /// The files of the repository
     Files(Files),
-    /// Lines of the nodes' logs
+    /// What nodes and the coordinator said
     Logs(Logs),
     /// Make an authority, and certificates for the coordinator and its nodes
     Certs(CertsArgs),
@@ -94,12 +96,13 @@ pub(crate) enum SubCommand {
 /// Where the coordinator listens, and whom it lets in.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Listen {
-    /// Where nodes connect (gRPC)
+    /// Where nodes connect (gRPC): a port of loopback, such as 5557, or an address with one
     #[arg(
         long = "nodes-listen",
         value_name = "ADDRESS",
         env = "COORDINATOR_NODES_LISTEN",
         default_value = "127.0.0.1:5557",
+        value_parser = listening,
         help_heading = "Edges"
     )]
     pub(crate) nodes_at: SocketAddr,
@@ -146,12 +149,13 @@ pub(crate) struct Listen {
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) listen: Listen,
-    /// Where people and programs connect (HTTP)
+    /// Where people and programs connect (HTTP): 8089, 127.0.0.1:8089 or [::1]:8089
     #[arg(
         long,
         value_name = "ADDRESS",
         env = "COORDINATOR_HTTP_LISTEN",
         default_value = "127.0.0.1:8089",
+        value_parser = listening,
         help_heading = "Edges"
     )]
     pub(crate) http_listen: SocketAddr,
@@ -165,7 +169,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "RATE", help_heading = "Safety")]
     pub(crate) rate_guard: Option<String>,
     /// Ended runs that are kept
-    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = count)]
     pub(crate) keep_runs: u32,
     /// Say nothing on standard error
     #[arg(long)]
@@ -176,13 +180,19 @@ pub(crate) struct Serve {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct OverFleet {
     /// Start with at least so many nodes
-    #[arg(long, visible_alias = "expect-workers", value_name = "COUNT", help_heading = "Fleet")]
+    #[arg(
+        long,
+        visible_alias = "expect-workers",
+        value_name = "COUNT",
+        value_parser = count,
+        help_heading = "Fleet"
+    )]
     pub(crate) nodes: Option<u32>,
     /// Wait for them so long: 120s, or 120 as with Locust [default: without end]
     #[arg(long, visible_alias = "expect-workers-max-wait", value_name = "DURATION", help_heading = "Fleet")]
     pub(crate) wait: Option<String>,
     /// Take at most so many nodes
-    #[arg(long, value_name = "COUNT", help_heading = "Fleet")]
+    #[arg(long, value_name = "COUNT", value_parser = count, help_heading = "Fleet")]
     pub(crate) nodes_most: Option<u32>,
     /// Take only nodes with this label; repeat for more
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Fleet")]
@@ -220,15 +230,15 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) listen: Listen,
     /// Start so many nodes on this machine, which end with this command
-    #[arg(long, value_name = "COUNT", help_heading = "Fleet")]
+    #[arg(long, value_name = "COUNT", value_parser = count, help_heading = "Fleet")]
     pub(crate) local: Option<u32>,
     /// The engine program that --local starts [default: the one beside this program]
     #[arg(long, value_name = "FILE", env = "COORDINATOR_ENGINE", help_heading = "Fleet")]
     pub(crate) engine: Option<PathBuf>,
-    /// Serve people too while it runs, on this address
-    #[arg(long, value_name = "ADDRESS", help_heading = "Edges")]
+    /// Serve people too while it runs, on this address: 8089, 127.0.0.1:8089
+    #[arg(long, value_name = "ADDRESS", value_parser = listening, help_heading = "Edges")]
     pub(crate) http_listen: Option<SocketAddr>,
-    /// Keep the database and the files in this folder [default: a temporary one]
+    /// Keep the database and the files in this folder, and take tokens made for it [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// There is no screen anyway; for scripts that say so
@@ -312,7 +322,7 @@ pub(crate) struct Runs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) search: Option<String>,
     /// At most so many
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = count)]
     pub(crate) limit: u32,
 }
 
@@ -401,35 +411,43 @@ pub(crate) enum Asked {
     Print(String),
 }
 
+/// Flags of a run that an engine by itself obeys, and no fleet: refused, and not shown.
+const OF_AN_ENGINE: &[&str] = &["share", "gbit", "control", "ndjson"];
+
+/// The command line, in which the flags of a run are those of a fleet's.
+fn definition() -> clap::Command {
+    let of_a_fleet = |command: clap::Command| {
+        command.mut_args(|argument| {
+            let is_of_an_engine = argument.get_long().is_some_and(|name| OF_AN_ENGINE.contains(&name));
+            if is_of_an_engine { argument.hide(true) } else { argument }
+        })
+    };
+    let whom = "Whom to load, e.g. http://10.0.0.7/, or a plan file";
+    Line::command().mut_subcommands(|command| match command.get_name() {
+        "run" => of_a_fleet(command),
+        "submit" => of_a_fleet(command).mut_arg("positional_url", |argument| argument.help(whom)),
+        _ => command,
+    })
+}
+
 /// Reads arguments, the program's name first.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Refusal> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let mut definition = Line::command();
-    let name = arguments.get(1).and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-    // Single dashes and misspelt flags are looked for among those of the command at hand.
-    let of_command = definition.find_subcommand(&name).unwrap_or(&definition).clone();
-    check_single_dashes(&arguments, &of_command)?;
-    let wrong = |error: &clap::Error| from_clap(error, &of_command, PROGRAM);
-    let matches = match definition.try_get_matches_from_mut(&arguments) {
+    let definition = definition();
+    check_single_dashes(&arguments, &definition)?;
+    let wrong = |error: &clap::Error| from_clap(error, &arguments, &definition, PROGRAM);
+    let matches = match definition.clone().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
-            use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+            use clap::error::ErrorKind;
             return match error.kind() {
-                DisplayHelp | DisplayVersion => Ok(Asked::Print(error.render().to_string())),
-                clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                    Ok(Asked::Print(error.render().to_string()))
+                }
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                     let fix =
                         "coordinator run --local 2 URL --tps RATE, coordinator serve, or coordinator --help";
                     Err(Refusal::usage("nothing says what to do", fix))
-                }
-                clap::error::ErrorKind::InvalidSubcommand => {
-                    let what = format!("{} is no command", plan::quoted(&name));
-                    Err(Refusal::usage(&what, "serve, run, submit, status, …: see coordinator --help"))
-                }
-                clap::error::ErrorKind::ValueValidation => {
-                    let text = error.render().to_string();
-                    let first =
-                        text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                    Err(Refusal::usage(&first, &format!("see coordinator {name} --help")))
                 }
                 _ => Err(wrong(&error)),
             };
@@ -441,14 +459,17 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ask
 }
 
 impl std::str::FromStr for OnNodeLoss {
-    type Err = String;
+    type Err = PlanError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, PlanError> {
         match text {
             "redistribute" => Ok(Self::Redistribute),
             "continue" => Ok(Self::Continue),
             "abort" => Ok(Self::Abort),
-            _ => Err("one of redistribute, continue, abort".to_owned()),
+            _ => {
+                let what = format!("{} is nothing to do about a lost node", plan::quoted(text));
+                Err(PlanError::new(what, "one of redistribute, continue, abort"))
+            }
         }
     }
 }

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::ArgMatches;
+use clap::parser::ValueSource;
 use command::{Flags, OF_A_NODE, OUTPUTS, Process, Recording, Refusal, words_of};
 use plan::{Place, PlanError};
 use verdict::ExitCode;
 
 use crate::args::{OverFleet, nodes_weighed, pairs, seconds, zones};
 use crate::handle::{NodeChoice, StartRequest};
+use crate::submission::{check_terms, of_an_engine};
 
 /// A plan as a command line says it.
 #[derive(Debug)]
@@ -34,13 +36,21 @@ pub(crate) enum Content {
     Piped(Vec<u8>),
 }
 
-/// Reads the flags of a run, which `matches` hold too, and those of the fleet.
-pub(crate) fn of_flags(flags: Flags, matches: &ArgMatches, over: &OverFleet) -> Result<Asking, Refusal> {
+/// Reads the flags of a run, which `matches` hold too, and those of the fleet. Nodes that come with the command are used as its
+/// flags say, and may load the built-in target.
+pub(crate) fn of_flags(
+    flags: Flags,
+    matches: &ArgMatches,
+    over: &OverFleet,
+    with_nodes: bool,
+) -> Result<Asking, Refusal> {
     let recording = Recording::of(&Process);
     let run = command::run(flags, &recording)?;
-    if run.outputs.ndjson.is_some() || run.outputs.control.is_some() {
-        let what = "--ndjson and --control are of an engine by itself";
-        return Err(Refusal::usage(what, "--json FILE for the report; the API tells every second"));
+    if let Some((what, fix)) = of_an_engine(&run) {
+        return Err(Refusal::usage(what, fix));
+    }
+    if !with_nodes {
+        check_without_nodes(&run, matches)?;
     }
     let stays_here = [OUTPUTS, OF_A_NODE].concat();
     let noted = recording.without(&stays_here);
@@ -63,7 +73,24 @@ pub(crate) fn of_flags(flags: Flags, matches: &ArgMatches, over: &OverFleet) -> 
         start_after_s: value("--start-after", over.start_after.as_deref(), seconds)?,
         ..StartRequest::default()
     };
+    check_terms(&request)
+        .map_err(|refused| Refusal { exit_code: exit_code(refused.kind), message: refused.message })?;
     Ok(Asking { request, files, run })
+}
+
+/// What a command that brings no nodes along has to say, and cannot say.
+fn check_without_nodes(run: &command::Run, matches: &ArgMatches) -> Result<(), Refusal> {
+    if run.file.is_none() && run.plan.url.is_none() {
+        let fix = "a URL, e.g. http://10.0.0.7/; the built-in target comes with coordinator run --local";
+        return Err(Refusal::usage("nothing says whom to load", fix));
+    }
+    let is_typed =
+        |flag: &&&str| matches.value_source(flag.trim_start_matches('-')) == Some(ValueSource::CommandLine);
+    if let Some(flag) = OF_A_NODE.iter().find(is_typed) {
+        let what = format!("{flag}: each node says by itself how it uses its host");
+        return Err(Refusal::usage(&what, &format!("engine node {flag} …, where the node is started")));
+    }
+    Ok(())
 }
 
 fn choice(over: &OverFleet) -> Result<NodeChoice, Refusal> {

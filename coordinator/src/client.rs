@@ -107,7 +107,13 @@ async fn run_of(client: &Client, of: &OfRun) -> Result<RunId, Failure> {
 }
 
 async fn submit(flags: Submit, matches: &ArgMatches) -> Result<ExitCode, Failure> {
-    let asking = asking::of_flags(flags.flags, matches, &flags.over)?;
+    let asking = asking::of_flags(flags.flags, matches, &flags.over, false)?;
+    if asking.run.outputs.json.is_some() && !flags.watch {
+        let what = "--json: there is no report before the run has ended";
+        return Err(Failure::usage(&format!(
+            "{what} → add --watch, or coordinator report RUN --json FILE then"
+        )));
+    }
     let client = Client::of(&flags.at)?;
     let mut request = asking.request;
     for (path, content) in &asking.files {

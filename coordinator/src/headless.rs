@@ -50,7 +50,7 @@ pub(crate) fn run(asked: Run, matches: &ArgMatches) -> Result<ExitCode, Failure>
         }
         over.nodes = over.nodes.or(Some(count));
     }
-    let asking = asking::of_flags(asked.flags, matches, &over)?;
+    let asking = asking::of_flags(asked.flags, matches, &over, asked.local.is_some())?;
     let by_itself = matches.value_source("nodes_at") == Some(ValueSource::DefaultValue);
     let mut opened = Opened::of(&asked.listen, Rails::default(), asked.state.as_deref())?;
     if asked.local.is_some() {
@@ -256,10 +256,10 @@ pub(crate) fn show_report(
     let mut code = code;
     let mut files = Vec::new();
     match json {
-        Some(Sink::File(path)) => match std::fs::write(path, format!("{text}\n")) {
+        Some(sink @ Sink::File(path)) => match command::outputs::write(sink, text) {
             Ok(()) => files.push(path.display().to_string()),
             Err(error) => {
-                tell(&format!("error: --json: cannot write {}: {error} → another file\n", path.display()));
+                tell(&format!("error: --json: {error} → another file\n"));
                 code = ExitCode::first_of([code, ExitCode::ReportNotWritten]);
             }
         },

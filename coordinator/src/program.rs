@@ -110,9 +110,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
-/// Prints what was made; what could not be made is the environment's refusal.
-fn printed(made: Result<String, String>) -> Result<ExitCode, Failure> {
-    made.map(|text| print(&text, ExitCode::Passed)).map_err(Failure::environment)
+/// Prints what was made.
+fn printed(made: Result<String, Refusal>) -> Result<ExitCode, Failure> {
+    Ok(print(&made?, ExitCode::Passed))
 }
 
 /// What `serve` and `run` have in common: where they listen, whom they let in, where their state lies.
@@ -136,12 +136,21 @@ pub(crate) struct Opened {
 impl Opened {
     /// Reads the papers and makes the folder; a temporary one where none is named.
     pub(crate) fn of(listen: &Listen, rails: Rails, state: Option<&Path>) -> Result<Self, Failure> {
+        if listen.tokens && state.is_none() {
+            let what = "--tokens: nobody has a token for a folder that is made now";
+            return Err(Failure::usage(&format!(
+                "{what} → --state DIR, as in coordinator tokens --state DIR"
+            )));
+        }
         let temporary = if state.is_none() { Some(headless::temporary()?) } else { None };
         let folder = state.map_or_else(
             || temporary.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default(),
             Path::to_owned,
         );
-        crate::files::private_folder(&folder).map_err(Failure::state)?;
+        crate::files::private_folder(&folder).map_err(|error| {
+            let what = format!("--state: cannot use {}: {error}", folder.display());
+            Failure::environment(format!("{what} → a folder that this user may write"))
+        })?;
         let tokens = if listen.tokens {
             Some(Arc::new(TokenKey::open_or_create(&folder.join("token.key")).map_err(Failure::state)?))
         } else {

@@ -92,6 +92,14 @@ pub fn of_request(
     Ok(submitted)
 }
 
+/// Whether the terms of a request can be kept, whatever its plan is.
+///
+/// # Errors
+/// They contradict themselves or each other.
+pub(crate) fn check_terms(request: &StartRequest) -> Result<(), Refused> {
+    terms::of_request(request).map(|_| ())
+}
+
 /// Reads a spec.
 ///
 /// # Errors
@@ -138,25 +146,36 @@ fn name_of(terms: &Terms, run: &Run) -> String {
 fn check(run: &Run, rails: &Rails) -> Result<(), Refused> {
     let invalid = |what: &str, fix: &str| Err(Refused::new(RefusedKind::Invalid, format!("{what} → {fix}")));
     let (plan, outputs) = (&run.plan, &run.outputs);
-    if plan.share.of() != 1 {
-        return invalid(
-            "--share: the coordinator deals the shares",
-            "leave it out; weights and zones deal otherwise",
-        );
+    if let Some((what, fix)) = of_an_engine(run) {
+        return invalid(what, fix);
     }
-    if run.sizing.is_some() {
-        return invalid("--gbit: what an exchange weighs, only an engine by itself finds out", "--tps RATE");
-    }
-    if outputs.json.is_some() || outputs.ndjson.is_some() || outputs.control.is_some() {
-        return invalid(
-            "--json, --ndjson, --control: they are of an engine by itself",
-            "ask for the run's report",
-        );
+    if outputs.json.is_some() {
+        return invalid("--json: it is of whoever asks for the run", "ask for the run's report");
     }
     if run.file.is_none() && plan.url.is_none() {
         return invalid("nothing says whom to load", "a URL, e.g. http://10.0.0.7/");
     }
     rails.check(&ways(run), highest(run))
+}
+
+/// What only an engine by itself does: what is wrong with asking a fleet for it, and how to fix it.
+pub(crate) fn of_an_engine(run: &Run) -> Option<(&'static str, &'static str)> {
+    if run.plan.share.of() != 1 {
+        return Some((
+            "--share: the coordinator deals the shares",
+            "leave it out; weights and zones deal otherwise",
+        ));
+    }
+    if run.sizing.is_some() {
+        return Some(("--gbit: what an exchange weighs, only an engine by itself finds out", "--tps RATE"));
+    }
+    if run.outputs.ndjson.is_some() || run.outputs.control.is_some() {
+        return Some((
+            "--ndjson and --control are of an engine by itself",
+            "--json FILE for the report; the API tells every second",
+        ));
+    }
+    None
 }
 
 fn highest(run: &Run) -> Option<plan::Rate> {

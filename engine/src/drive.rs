@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clock::{Clock, NANOS_PER_SECOND, OsClock, Timestamp};
+use command::outputs::Lines;
 use measure::{Latency, Names};
 use plan::document::PlanFile;
 use report::{Interval, IntervalFacts, Live, LiveName};
@@ -18,7 +19,6 @@ use tokio::time::{Interval as Ticks, MissedTickBehavior, interval};
 use verdict::{Ending, Threshold, ThresholdResult, Watch};
 
 use crate::keys::Keys;
-use crate::outputs::Lines;
 use crate::progress::Progress;
 use crate::run::{RateChange, RateChangeError, Run, State};
 use crate::timeline::Timeline;

@@ -28,7 +28,6 @@ pub mod keys;
 pub mod launch;
 pub mod live;
 pub mod once;
-pub mod outputs;
 pub mod part;
 pub mod preflight;
 pub mod prepare;

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 
+use command::outputs;
 use report::{Summary, merge, terminal_summary};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use verdict::ExitCode;
@@ -14,7 +15,7 @@ use verdict::ExitCode;
 use crate::args::{self, Color, Command, Merge, Refusal, Sink, TargetAlone};
 use crate::cores::divide;
 use crate::progress::{style, tell};
-use crate::{agent, check, control, debug, doctor, host, outputs, part, standalone};
+use crate::{agent, check, control, debug, doctor, host, part, standalone};
 
 /// Runs the program; yields how it ends.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {

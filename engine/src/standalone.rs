@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use clock::{Clock, OsClock, rfc3339, wall_time};
+use command::outputs::{self, Lines, OutputError};
 use plan::{Load, Plan, Sizing, Url};
 use report::{Summary, terminal_summary};
 use schedule::Process;
@@ -24,7 +25,6 @@ use crate::io::Route;
 use crate::keys::Keys;
 use crate::launch::{Choice, Decision, LaunchError, decide, launch};
 use crate::once::Alone;
-use crate::outputs::{self, Lines, OutputError};
 use crate::preflight::{self, PreflightError};
 use crate::prepare::{
     FileRun, PrepareError, Prepared, prepare, prepare_alone, prepare_file, shard_count, slots_here,

@@ -18,7 +18,7 @@ fn command(line: &str) -> (SubCommand, ArgMatches) {
 
 #[test]
 fn the_definition_of_the_command_line_is_sound() {
-    Line::command().debug_assert();
+    definition().debug_assert();
 }
 
 #[test]
@@ -41,6 +41,11 @@ fn a_run_has_the_engines_flags_and_those_of_a_fleet() {
         panic!("serve")
     };
     assert_eq!((serve.http_listen.port(), serve.nodes_listen_port()), (8089, 0));
+    let (SubCommand::Serve(serve), _) = command("serve --http-listen 9000 --nodes-listen 127.0.0.2:1") else {
+        panic!("serve")
+    };
+    assert_eq!(serve.http_listen.to_string(), "127.0.0.1:9000");
+    assert_eq!(serve.listen.nodes_at.to_string(), "127.0.0.2:1");
 }
 
 impl Serve {
@@ -78,16 +83,32 @@ fn values_of_the_fleet() {
 fn wrong_command_lines_get_one_line() {
     for (line, fragment) in [
         ("", "nothing says what to do → coordinator run --local 2"),
-        ("dance", "\"dance\" is no command"),
+        ("dance", "\"dance\" is no command → one of serve, run, submit, "),
+        ("tokens dance", "\"dance\" is no command → one of list, revoke: coordinator tokens --help"),
+        ("serve more", "one argument too many (not shown) → coordinator serve takes flags alone"),
+        ("drain a b", "one argument too many (not shown) → coordinator drain <NODE>"),
         ("serve --tsp 5", "--tsp: no such flag"),
         ("run --nodse 5", "--nodse: no such flag → did you mean --nodes?"),
-        ("run --local x", "invalid value 'x' for '--local <COUNT>'"),
+        ("run --local x", "--local: \"x\" is no count → a whole number"),
+        ("runs --tps 5", "--tps: no such flag → see coordinator runs --help"),
+        ("runs --ca ca.pem", "--ca: no such flag → "),
+        ("run --vus 5", "--vus: no such flag here → --users COUNT"),
         ("run -tps 5", "-tps: long flags have two dashes → --tps"),
-        ("run --on-node-loss pray", "one of redistribute, continue, abort"),
-        ("serve --nodes-listen here", "invalid value 'here'"),
-        ("serve --tls-cert a.pem", "--tls-key"),
-        ("set-tps", "<RATE>: it is missing"),
-        ("drain", "<NODE>: it is missing"),
+        (
+            "run --on-node-loss pray",
+            "--on-node-loss: \"pray\" is nothing to do about a lost node → one of redistribute,",
+        ),
+        (
+            "serve --nodes-listen here",
+            "--nodes-listen: \"here\" is no address to listen on → a port such as 8089",
+        ),
+        ("serve --tls-cert a.pem", "--tls-key <FILE>: it is missing → coordinator serve --tls-key <FILE>"),
+        ("set-tps", "<RATE>: it is missing → coordinator set-tps <RATE>"),
+        ("drain", "<NODE>: it is missing → coordinator drain <NODE>"),
+        ("files --upload a --remove b", "do not go together → leave one out: coordinator files --help"),
+        ("tokens --role king", "--role: it cannot be \"king\" → one of viewer, operator, node"),
+        ("tokens --role", "--role: there is no value → --role <ROLE>"),
+        ("certs --days 0 --node a", "--days: \"0\" is no number of days → 1 to 3650"),
     ] {
         let refusal = parsed(line).expect_err(line);
         assert!(refusal.message.contains(fragment), "{line}: {refusal}");
@@ -95,5 +116,10 @@ fn wrong_command_lines_get_one_line() {
         assert_eq!(refusal.exit_code, ExitCode::Usage, "{line}");
     }
     assert!(matches!(parsed("--help"), Ok(Asked::Print(text)) if text.contains("set-tps")));
-    assert!(matches!(parsed("run --help"), Ok(Asked::Print(text)) if text.contains("--local <COUNT>")));
+    let Ok(Asked::Print(help)) = parsed("run --help") else { panic!("help") };
+    assert!(help.contains("--local <COUNT>") && help.contains("--json <FILE>"), "{help}");
+    assert!(!help.contains("--headless"), "what only scripts say is not shown: {help}");
+    for refused in OF_AN_ENGINE {
+        assert!(!help.contains(&format!("--{refused}")), "{refused}: {help}");
+    }
 }

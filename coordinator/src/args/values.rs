@@ -1,10 +1,26 @@
 //! The values of flags about the fleet.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use plan::{PlanError, parse_duration, quoted};
 
 use crate::handle::Weights;
+
+/// Where to listen: an address with its port, or a port of loopback.
+pub(super) fn listening(text: &str) -> Result<SocketAddr, PlanError> {
+    let port = text.parse::<u16>().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    port.or_else(|_| text.parse()).map_err(|_| {
+        let what = format!("{} is no address to listen on", quoted(text));
+        PlanError::new(what, "a port such as 8089, or ADDRESS:PORT such as 127.0.0.1:8089 or [::1]:8089")
+    })
+}
+
+/// How many.
+pub(super) fn count(text: &str) -> Result<u32, PlanError> {
+    text.parse()
+        .map_err(|_| PlanError::new(format!("{} is no count", quoted(text)), "a whole number, e.g. 3"))
+}
 
 /// A length of time in seconds: with a unit as everywhere, or a number of seconds as Locust writes it.
 pub(crate) fn seconds(text: &str) -> Result<f64, PlanError> {

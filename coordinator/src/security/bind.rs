@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 /// Why an address is not listened on (exit code 4).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{edge} on {address} would be open to others without {missing}; either listen on 127.0.0.1 (the default), or make \
-     certificates with `coordinator certs` and start with --tls-cert, --tls-key and tokens"
+    "{edge} on {address} would be open to others without {missing} → listen on 127.0.0.1 (the default), or start with \
+     --tls-cert, --tls-key (coordinator certs makes both) and --tokens"
 )]
 pub struct BindRefused {
     edge: &'static str,

@@ -1,7 +1,7 @@
 //! `coordinator certs`: an authority of one's own, and certificates for the coordinator and its nodes.
 //!
 //! What it is: everything that TLS between strangers takes, made in one command, so that nobody switches it off.
-//! What it is not: a public authority; whoever connects is told of it with `--tls-ca`.
+//! What it is not: a public authority; whoever connects is told of it with `--ca` or `--coordinator-ca`.
 //!
 //! Invariant: what exists is never overwritten; an authority that is there issues further certificates. Keys are readable
 //! by their owner alone.
@@ -12,7 +12,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use command::Refusal;
+use plan::quoted;
 use rustls_pki_types::ServerName;
+use verdict::ExitCode;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -29,8 +32,22 @@ const AUTHORITY_DAYS: u32 = 3_650;
 /// Why certificates could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
+    /// No certificate can be for somebody of that name.
+    #[error("{flag}: {} is no name of a host → letters, digits, - and dots, at most 128", quoted(.name))]
+    Name {
+        /// Which flag it is of.
+        flag: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// There is a file of that name.
+    #[error("{path} is there already, and is not overwritten → another folder: --dir DIR")]
+    There {
+        /// Which.
+        path: PathBuf,
+    },
     /// A file cannot be written or read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source} → a folder that this user may write: --dir DIR")]
     File {
         /// Which.
         path: PathBuf,
@@ -38,13 +55,21 @@ pub enum CertificateError {
         source: io::Error,
     },
     /// A name cannot stand in a certificate, or an authority's key is damaged.
-    #[error("cannot make a certificate for {what}: {reason}")]
+    #[error("cannot make a certificate for {what}: {reason} → another name, or another authority: --dir DIR")]
     Papers {
         /// For whom.
         what: String,
         /// Why.
         reason: String,
     },
+}
+
+impl From<CertificateError> for Refusal {
+    fn from(error: CertificateError) -> Self {
+        let is_name = matches!(error, CertificateError::Name { .. });
+        let exit_code = if is_name { ExitCode::Usage } else { ExitCode::Environment };
+        Self { message: error.to_string(), exit_code }
+    }
 }
 
 /// Which certificates to make.
@@ -131,12 +156,17 @@ pub fn write_certificates(
     request: &CertificatesRequest,
     now: Duration,
 ) -> Result<IssuedFiles, CertificateError> {
+    request.servers.iter().try_for_each(|name| check_name("--server", name, is_host))?;
+    request.nodes.iter().try_for_each(|name| check_name("--node", name, is_file_name))?;
     std::fs::create_dir_all(&request.folder)
         .map_err(|source| CertificateError::File { path: request.folder.clone(), source })?;
     let mut written = Vec::new();
     let mut write = |name: &str, text: &str, mode| {
         let path = request.folder.join(name);
-        create(&path, text, mode).map_err(|source| CertificateError::File { path: path.clone(), source })?;
+        create(&path, text, mode).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => CertificateError::There { path: path.clone() },
+            _ => CertificateError::File { path: path.clone(), source },
+        })?;
         written.push(path);
         Ok(())
     };
@@ -157,7 +187,6 @@ pub fn write_certificates(
         write("server.key", &key, 0o600)?;
     }
     for node in &request.nodes {
-        check_file_name(node)?;
         let [certificate, key] = authority.node(node, now, request.days)?;
         write(&format!("node-{node}.pem"), &certificate, 0o644)?;
         write(&format!("node-{node}.key"), &key, 0o600)?;
@@ -165,15 +194,22 @@ pub fn write_certificates(
     Ok(written)
 }
 
-/// A node's name becomes a part of a file's name.
-fn check_file_name(name: &str) -> Result<(), CertificateError> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let is_name = ServerName::try_from(name).is_ok();
-    if name.is_empty() || name.len() > 128 || !name.bytes().all(plain) || !is_name {
-        let reason = "its name may hold letters, digits, '-', '_' and '.', like that of a host".to_owned();
-        return Err(CertificateError::Papers { what: format!("node {name:?}"), reason });
+fn check_name(flag: &'static str, name: &str, is_one: fn(&str) -> bool) -> Result<(), CertificateError> {
+    if name.len() <= 128 && is_one(name) {
+        return Ok(());
     }
-    Ok(())
+    Err(CertificateError::Name { flag, name: name.to_owned() })
+}
+
+/// A name or an address, or all names below one.
+fn is_host(name: &str) -> bool {
+    ServerName::try_from(name.strip_prefix("*.").unwrap_or(name)).is_ok()
+}
+
+/// A node's name becomes a part of a file's name.
+fn is_file_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    name.bytes().all(plain) && ServerName::try_from(name).is_ok()
 }
 
 fn create(path: &Path, text: &str, mode: u32) -> io::Result<()> {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use command::Refusal;
+use plan::{Place, PlanError, quoted};
 
 use super::certificates::{CertificatesRequest, write_certificates};
 use super::register::{Entry, Register};
@@ -30,7 +32,7 @@ pub struct CertsArgs {
     #[arg(long = "node", value_name = "NAME")]
     pub nodes: Vec<String>,
     /// How long the certificates are good
-    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = days)]
     pub days: u32,
 }
 
@@ -86,11 +88,16 @@ impl From<RoleName> for Role {
     }
 }
 
-/// Makes certificates; yields what to print, or why it failed (exit code 3).
-pub fn certs(args: &CertsArgs) -> Result<String, String> {
+fn days(text: &str) -> Result<u32, PlanError> {
+    let days = text.parse().ok().filter(|days| (1..=3_650).contains(days));
+    days.ok_or_else(|| PlanError::new(format!("{} is no number of days", quoted(text)), "1 to 3650"))
+}
+
+/// Makes certificates; yields what to print.
+pub fn certs(args: &CertsArgs) -> Result<String, Refusal> {
     if args.servers.is_empty() && args.nodes.is_empty() {
-        return Err("nobody to make a certificate for; name one: --server coordinator.example, --node alpha"
-            .to_owned());
+        let fix = "--server coordinator.example, --node alpha";
+        return Err(Refusal::usage("nobody is named to make a certificate for", fix));
     }
     let request = CertificatesRequest {
         folder: args.dir.clone(),
@@ -98,40 +105,47 @@ pub fn certs(args: &CertsArgs) -> Result<String, String> {
         nodes: args.nodes.clone(),
         days: args.days,
     };
-    let written = write_certificates(&request, clock::wall_time()).map_err(|error| error.to_string())?;
+    let written = write_certificates(&request, clock::wall_time())?;
     let names: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     Ok(names.join("\n") + "\n")
 }
 
 /// Makes a token with the key in the coordinator's state folder, and the key where there is none yet; or lists tokens, or calls
 /// one back. Yields what to print.
-pub fn tokens(args: &TokensArgs, state: &Path) -> Result<String, String> {
+pub fn tokens(args: &TokensArgs, state: &Path) -> Result<String, Refusal> {
     let register = Register::of(state.join(REGISTER));
-    let wrong = |error: std::io::Error| format!("{}: {error}", state.display());
+    let wrong = |error: std::io::Error| {
+        let what = format!("--state: cannot use {}: {error}", state.display());
+        Refusal::environment(&what, "the state folder of the coordinator, as its own user")
+    };
     let role = match (&args.what, args.role) {
         (Some(TokensCommand::List), _) => return register.entries().map(|all| list(&all)).map_err(wrong),
         (Some(TokensCommand::Revoke { id }), _) => {
             return match register.revoke(id) {
                 Ok(true) => Ok(format!("token {id} is good for nothing any more\n")),
                 Ok(false) => {
-                    Err(format!("no token {} is in force here → coordinator tokens list", plan::quoted(id)))
+                    let what = format!("no token {} is in force here", quoted(id));
+                    Err(Refusal::usage(&what, "coordinator tokens list"))
                 }
                 Err(error) => Err(wrong(error)),
             };
         }
         (None, Some(role)) => role,
-        (None, None) => return Err("nothing says what its bearer may do → --role viewer".to_owned()),
+        (None, None) => {
+            return Err(Refusal::usage("--role: nothing says what its bearer may do", "--role viewer"));
+        }
     };
-    let lifetime = plan::parse_duration(&args.lifetime).map_err(|error| error.to_string())?;
+    let lifetime =
+        plan::parse_duration(&args.lifetime).map_err(|error| error.at(Place::Flag("--lifetime")))?;
     let lifetime = Duration::from_nanos(lifetime);
     if lifetime.as_secs() == 0 || lifetime.as_secs() > LONGEST_LIFETIME_S {
-        return Err("a token is good for 1s to 366d: --lifetime 1h".to_owned());
+        return Err(Refusal::usage("--lifetime: no token is good for so short or so long", "1s to 366d"));
     }
     if args.project.as_ref().is_some_and(String::is_empty) {
-        return Err("a project has a name: --project checkout".to_owned());
+        return Err(Refusal::usage("--project: the name is empty", "a name, e.g. --project checkout"));
     }
     crate::files::private_folder(state).map_err(wrong)?;
-    let key = TokenKey::open_or_create(&state.join(TOKEN_KEY_FILE)).map_err(|error| error.to_string())?;
+    let key = TokenKey::open_or_create(&state.join(TOKEN_KEY_FILE)).map_err(wrong)?;
     let expires_s = (clock::wall_time() + lifetime).as_secs();
     let grant = Grant { role: role.into(), project: args.project.clone(), expires_s };
     let token = key.mint(&grant).map_err(wrong)?;
@@ -195,11 +209,13 @@ mod tests {
         assert!(listed.contains(&id) && listed.contains("in force") && !listed.contains("olt_"), "{listed}");
         let revoke = of(TokensCommand::Revoke { id: id.clone() });
         assert!(tokens(&revoke, &state).unwrap().contains(&id));
-        assert!(tokens(&revoke, &state).unwrap_err().contains("tokens list"));
+        assert!(tokens(&revoke, &state).unwrap_err().message.contains("tokens list"));
         assert!(tokens(&of(TokensCommand::List), &state).unwrap().contains("revoked"));
         assert!(key.verify(token.trim_end(), 0).is_err());
         for wrong in [args("0s", None), args("400d", None), args("soon", None), args("1h", Some(""))] {
-            assert!(tokens(&wrong, &state).is_err(), "{wrong:?}");
+            let refusal = tokens(&wrong, &state).expect_err("it is wrong");
+            assert_eq!(refusal.exit_code, verdict::ExitCode::Usage, "{wrong:?}: {refusal}");
+            assert!(refusal.message.starts_with("--") && refusal.message.contains(" → "), "{refusal}");
         }
     }
 
@@ -208,9 +224,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let args =
             CertsArgs { dir: folder.path().join("certs"), servers: Vec::new(), nodes: Vec::new(), days: 1 };
-        assert!(certs(&args).unwrap_err().contains("--server"));
-        let args = CertsArgs { servers: vec!["localhost".to_owned()], ..args };
+        assert!(certs(&args).unwrap_err().message.contains("--server"));
+        for (servers, nodes) in
+            [(vec!["a b"], vec![]), (vec!["localhost"], vec!["a/b"]), (vec![""], vec!["b"])]
+        {
+            let names = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+            let args = CertsArgs { servers: names(servers), nodes: names(nodes), ..args.clone() };
+            let refusal = certs(&args).expect_err("no such host");
+            assert_eq!(refusal.exit_code, verdict::ExitCode::Usage, "{refusal}");
+            assert!(!args.dir.exists(), "nothing is made before all names are looked at: {refusal}");
+        }
+        let args = CertsArgs { servers: vec!["localhost".to_owned(), "::1".to_owned()], ..args };
         assert_eq!(certs(&args).unwrap().lines().count(), 4);
-        assert!(certs(&args).is_err(), "nothing is overwritten");
+        let refusal = certs(&args).expect_err("nothing is overwritten");
+        assert_eq!(refusal.exit_code, verdict::ExitCode::Environment);
+        assert!(refusal.message.contains("server.pem") && refusal.message.contains(" → "), "{refusal}");
     }
 }

@@ -3,10 +3,11 @@
 //! What it is: files to a configuration of rustls, with ring as its only provider.
 //! What it is not: the engine's TLS, which speaks to targets and lies in the crate `tls`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::crypto::ring;
@@ -16,7 +17,15 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 /// Why papers cannot be used (exit code 3).
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file is not there, or holds something else.
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file holds something else.
     #[error("{path} holds no {what} in PEM form: {reason}")]
     Unreadable {
         /// The file.
@@ -48,7 +57,7 @@ pub fn server_config(
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let unusable = |reason: String| TlsError::Unusable { cert: cert.to_owned(), key: key.to_owned(), reason };
     let chain = certificates(cert)?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, "private key", &error))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unread(key, "private key", error))?;
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -78,14 +87,20 @@ pub fn is_named(certificate: &CertificateDer<'_>, node: &str) -> bool {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
-        .map_err(|error| unreadable(path, "certificate", &error))?
-        .collect();
-    let chain = chain.map_err(|error| unreadable(path, "certificate", &error))?;
+    let wrong = |error| unread(path, "certificate", error);
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(wrong)?.collect();
+    let chain = chain.map_err(wrong)?;
     if chain.is_empty() {
         return Err(unreadable(path, "certificate", &"there is none in it"));
     }
     Ok(chain)
+}
+
+fn unread(path: &Path, what: &'static str, error: pem::Error) -> TlsError {
+    match error {
+        pem::Error::Io(source) => TlsError::File { path: path.to_owned(), source },
+        error => unreadable(path, what, &error),
+    }
 }
 
 fn unreadable(path: &Path, what: &'static str, reason: &dyn std::fmt::Display) -> TlsError {

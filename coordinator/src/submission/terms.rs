@@ -72,7 +72,7 @@ fn zones(percents: &BTreeMap<String, f64>) -> Result<BTreeMap<String, u64>, Refu
 /// Weights by name. Where the names are the numbers from 1 on, they are those of the nodes in alphabetical order.
 fn weights(given: &BTreeMap<String, u64>) -> Result<Weights, Refused> {
     if given.values().all(|weight| *weight == 0) {
-        return Err(invalid("given: no node has a weight → e.g. node-a 5, node-b 3".to_owned()));
+        return Err(invalid("weights: no node has one → e.g. 5 for node-a, 3 for node-b".to_owned()));
     }
     let ordered: Option<Vec<u64>> =
         (1..=given.len()).map(|place| given.get(&place.to_string()).copied()).collect();
@@ -85,7 +85,7 @@ fn fits(weights: usize, nodes: &handle::NodeChoice) -> Result<(), Refused> {
     let wrong = wrong.or(nodes.at_most.filter(|count| (*count as usize) < weights));
     wrong.map_or(Ok(()), |count| {
         Err(invalid(format!(
-            "given: {weights} weights for {count} nodes → one for each, e.g. 5:3:1 for three"
+            "weights: there are {weights} for {count} nodes → one for each, e.g. 5:3:1 for three"
         )))
     })
 }

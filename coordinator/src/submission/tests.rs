@@ -142,11 +142,11 @@ fn what_cannot_be_is_refused_before_any_node_hears_of_it() {
         (
             of_nodes(NodeChoice { weights: handle_given(), ..NodeChoice::default() }),
             Invalid,
-            "given: no node has a weight",
+            "weights: no node has one",
         ),
-        (of_nodes(weighed(Some(2), None)), Invalid, "3 weights for 2 nodes"),
-        (of_nodes(weighed(Some(4), None)), Invalid, "3 weights for 4 nodes"),
-        (of_nodes(weighed(None, Some(2))), Invalid, "3 weights for 2 nodes"),
+        (of_nodes(weighed(Some(2), None)), Invalid, "3 for 2 nodes"),
+        (of_nodes(weighed(Some(4), None)), Invalid, "3 for 4 nodes"),
+        (of_nodes(weighed(None, Some(2))), Invalid, "3 for 2 nodes"),
         (
             StartRequest { start_at: Some("tomorrow".into()), ..run(&[]) },
             Invalid,

@@ -2,8 +2,9 @@
 //!
 //! What it is: what `engine run` understands, for every program that must understand it: the engine, and the coordinator
 //! that hands the same words on to its nodes. [`run`] reads flags, [`of_words`] reads words, [`Recording`] notes what a
-//! reading took from the process around it, [`Carried`] gives it back on another machine.
-//! What it is not: anything that starts, prints or exits.
+//! reading took from the process around it, [`Carried`] gives it back on another machine; [`outputs`] writes what a run leaves
+//! where its words say.
+//! What it is not: anything that starts or exits.
 //!
 //! Invariants: a flag wins over its environment variable, and what the command line says about the load silences what
 //! the environment says about it; flags and variables are read by the same parsers and refused in the same words; no
@@ -22,6 +23,7 @@ use verdict::Threshold;
 mod carried;
 mod files;
 mod flags;
+pub mod outputs;
 mod plan_file;
 mod refusal;
 mod run;
@@ -33,7 +35,7 @@ pub use files::{FILE_BYTES_MAX, Here, Paths, Process, Surroundings, name_of, rea
 pub use flags::Flags;
 pub use plan_file::{from_file, is_plan_file};
 pub use refusal::{Refusal, check_single_dashes, from_clap};
-pub use run::{Asked, HTTP, no_load, nothing_to_run, read, unless_nothing};
+pub use run::{Asked, COMMANDS, HTTP, no_load, nothing_to_run, read, unless_nothing};
 pub use words::{OF_A_NODE, OUTPUTS, of_words, plain_words, words_of};
 
 /// A run.

@@ -3,6 +3,9 @@
 //! What it is: the error of this crate, and the translation of clap's errors and of other tools' words into it.
 //! Invariant: nothing that a user wrote is repeated except through [`plan::quoted`], which withholds secrets.
 
+use std::error::Error as _;
+use std::ffi::OsString;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use plan::{PlanError, quoted};
 use verdict::ExitCode;
@@ -13,7 +16,7 @@ use verdict::ExitCode;
 pub struct Refusal {
     /// One line: where, what, how to fix it.
     pub message: String,
-    /// [`ExitCode::Usage`], or [`ExitCode::Refused`] by a safety rail.
+    /// [`ExitCode::Usage`], [`ExitCode::Refused`] by a safety rail, or [`ExitCode::Environment`] by the host.
     pub exit_code: ExitCode,
 }
 
@@ -28,6 +31,11 @@ impl Refusal {
     /// A usage error: what is wrong and where, and how to fix it.
     pub fn usage(what: &str, fix: &str) -> Self {
         Self { message: format!("{what} → {fix}"), exit_code: ExitCode::Usage }
+    }
+
+    /// The host refuses: what it refuses and where, and how to fix it.
+    pub fn environment(what: &str, fix: &str) -> Self {
+        Self { message: format!("{what} → {fix}"), exit_code: ExitCode::Environment }
     }
 }
 
@@ -90,98 +98,177 @@ const OTHER_TOOLS: &[(&str, &str)] = &[
     ("--spin", "--pacing spin"),
 ];
 
-/// Ours for another tool's word.
-fn other_tools_word(flag: &str) -> Option<&'static str> {
-    OTHER_TOOLS.iter().find(|(word, _)| *word == flag).map(|&(_, ours)| ours)
+/// A command that was typed: its words, such as `engine merge`, and what clap knows of it.
+struct AtHand<'a> {
+    words: String,
+    definition: &'a clap::Command,
 }
 
-/// One line for what clap found wrong with the arguments of `program`, which `definition` describes.
-pub fn from_clap(error: &clap::Error, definition: &clap::Command, program: &str) -> Refusal {
-    let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.clone()),
-        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
-        _ => None,
-    };
-    let argument = context(ContextKind::InvalidArg).unwrap_or_default();
+impl<'a> AtHand<'a> {
+    fn of(arguments: &[OsString], definition: &'a clap::Command, program: &str) -> Self {
+        let mut at_hand = Self { words: program.to_owned(), definition };
+        for name in arguments.iter().skip(1).map_while(|argument| argument.to_str()) {
+            let Some(command) = at_hand.definition.find_subcommand(name) else { break };
+            at_hand.words.push(' ');
+            at_hand.words.push_str(command.get_name());
+            at_hand.definition = command;
+        }
+        at_hand
+    }
+
+    /// Where more is told.
+    fn help(&self) -> String {
+        format!("{} --help", self.words)
+    }
+
+    fn has_flag(&self, name: &str) -> bool {
+        let mut flags = self.definition.get_arguments();
+        flags.any(|flag| flag.get_long_and_visible_aliases().is_some_and(|names| names.contains(&name)))
+    }
+
+    /// Ours for another tool's word, where the command has it.
+    fn other_tools_word(&self, flag: &str) -> Option<&'static str> {
+        let (_, ours) = OTHER_TOOLS.iter().find(|(word, _)| *word == flag)?;
+        let name = ours.strip_prefix("--").and_then(|ours| ours.split(' ').next());
+        let is_run = self.has_flag("tps");
+        Some(*ours).filter(|_| is_run || name.is_some_and(|name| self.has_flag(name)))
+    }
+
+    fn too_many_arguments(&self) -> Refusal {
+        let places: Vec<String> = self.definition.get_positionals().map(ToString::to_string).collect();
+        let fix = match &*places {
+            [] => format!("{} takes flags alone: {}", self.words, self.help()),
+            [url] if url == "[URL]" => {
+                "one URL; values with spaces in quotes, e.g. -H 'Accept: text/html'".to_owned()
+            }
+            places => format!("{} {}", self.words, places.join(" ")),
+        };
+        Refusal::usage("there is one argument too many (not shown)", &fix)
+    }
+
+    fn no_command(&self, name: &str) -> Refusal {
+        let names: Vec<&str> = self.definition.get_subcommands().map(clap::Command::get_name).collect();
+        let fix = format!("one of {}: {}", names.join(", "), self.help());
+        Refusal::usage(&format!("{} is no command", quoted(name)), &fix)
+    }
+}
+
+/// What clap tells of an error.
+struct Told<'a>(&'a clap::Error);
+
+impl Told<'_> {
+    fn all(&self, kind: ContextKind) -> Vec<String> {
+        match self.0.get(kind) {
+            Some(ContextValue::String(text)) => vec![text.clone()],
+            Some(ContextValue::Strings(texts)) => texts.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn first(&self, kind: ContextKind) -> String {
+        self.all(kind).into_iter().next().unwrap_or_default()
+    }
+}
+
+/// One line for what clap found wrong with `arguments`, the program's name first, which `definition` describes.
+pub fn from_clap(
+    error: &clap::Error,
+    arguments: &[OsString],
+    definition: &clap::Command,
+    program: &str,
+) -> Refusal {
+    let (at_hand, told) = (AtHand::of(arguments, definition, program), Told(error));
+    let argument = told.first(ContextKind::InvalidArg);
+    let flag = argument.split(' ').next().unwrap_or_default();
     match error.kind() {
-        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
-            let unknown =
-                if argument.is_empty() { context(ContextKind::InvalidSubcommand) } else { Some(argument) };
-            let suggestion = context(ContextKind::SuggestedArg);
-            unknown_argument(&unknown.unwrap_or_default(), suggestion.as_deref(), definition, program)
+        ErrorKind::UnknownArgument => {
+            let suggestion = told.first(ContextKind::SuggestedArg);
+            unknown_argument(&argument, &suggestion, &at_hand, definition)
         }
-        ErrorKind::InvalidValue
-            if context(ContextKind::InvalidValue).is_none_or(|value| value.is_empty()) =>
-        {
-            let (flag, value) = argument.split_once(' ').unwrap_or((&argument, "a value"));
-            Refusal::usage(&format!("{flag}: there is no value"), &format!("{flag} {value}"))
+        ErrorKind::InvalidSubcommand => {
+            let name = told.first(ContextKind::InvalidSubcommand);
+            let takes_words = at_hand.definition.get_positionals().next().is_some();
+            if takes_words { at_hand.too_many_arguments() } else { at_hand.no_command(&name) }
         }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => wrong_value(&told, &argument, &at_hand),
         ErrorKind::TooManyValues => {
-            let flag = argument.split(' ').next().unwrap_or_default();
             Refusal::usage(&format!("{flag}: it is a switch and takes no value"), flag)
         }
         ErrorKind::ArgumentConflict => {
-            let flag = argument.split(' ').next().unwrap_or_default();
-            let other = context(ContextKind::PriorArg).unwrap_or_default();
+            let other = told.first(ContextKind::PriorArg);
             let other = other.split(' ').next().unwrap_or_default();
             if flag.is_empty() {
                 // Two arguments without a flag: clap takes the second for a command.
-                too_many_arguments()
+                at_hand.too_many_arguments()
             } else if other == flag {
                 Refusal::usage(&format!("{flag}: it is given twice"), "once")
             } else {
-                Refusal::usage(
-                    &format!("{flag}: flags of a run do not go together with a command"),
-                    &format!("write the command first, then its own flags ({program} COMMAND --help)"),
-                )
+                let both = format!("{flag} and {other} do not go together");
+                Refusal::usage(&both, &format!("leave one out: {}", at_hand.help()))
             }
         }
         ErrorKind::MissingRequiredArgument => {
-            Refusal::usage(&format!("{argument}: it is missing"), &format!("see {program} COMMAND --help"))
+            let missing = told.all(ContextKind::InvalidArg);
+            let are_missing = if missing.len() > 1 { "they are missing" } else { "it is missing" };
+            Refusal::usage(
+                &format!("{}: {are_missing}", missing.join(", ")),
+                &format!("{} {}", at_hand.words, missing.join(" ")),
+            )
         }
         ErrorKind::InvalidUtf8 => Refusal::usage(
             "an argument is not UTF-8 text (not shown)",
             "UTF-8; binary bodies go into --body-file",
         ),
-        _ => Refusal::usage("the command line cannot be read", &format!("{program} --help")),
+        _ => Refusal::usage("the command line cannot be read", &at_hand.help()),
     }
 }
 
-fn too_many_arguments() -> Refusal {
-    Refusal::usage(
-        "there is one argument too many (not shown)",
-        "one URL; values with spaces in quotes, e.g. -H 'Accept: text/html'",
-    )
+/// A value that there is not, that is none of those that there are, or that its parser refused.
+fn wrong_value(told: &Told<'_>, argument: &str, at_hand: &AtHand<'_>) -> Refusal {
+    let (flag, place) = argument.split_once(' ').unwrap_or((argument, "a value"));
+    let value = told.first(ContextKind::InvalidValue);
+    let reason = told.0.source().map(ToString::to_string).unwrap_or_default();
+    if let Some((what, fix)) = reason.split_once(" → ") {
+        return Refusal::usage(&format!("{flag}: {what}"), fix);
+    }
+    if value.is_empty() {
+        return Refusal::usage(&format!("{flag}: there is no value"), &format!("{flag} {place}"));
+    }
+    let what = format!("{flag}: it cannot be {}", quoted(&value));
+    match &*told.all(ContextKind::ValidValue) {
+        [] => Refusal::usage(&what, &format!("see {}", at_hand.help())),
+        values => Refusal::usage(&what, &format!("one of {}", values.join(", "))),
+    }
 }
 
 fn unknown_argument(
     argument: &str,
-    suggestion: Option<&str>,
+    suggestion: &str,
+    at_hand: &AtHand<'_>,
     definition: &clap::Command,
-    program: &str,
 ) -> Refusal {
     let flag = argument.split('=').next().unwrap_or_default();
     if !flag.starts_with('-') {
-        return too_many_arguments();
+        return at_hand.too_many_arguments();
     }
-    if let Some(ours) = other_tools_word(flag) {
+    if let Some(ours) = at_hand.other_tools_word(flag) {
         return Refusal::usage(&format!("{flag}: no such flag here"), ours);
     }
     let what = format!("{}: no such flag", quoted(flag).trim_matches('"'));
     if flag[1..].starts_with(|first: char| first.is_ascii_digit()) {
         return Refusal::usage(&what, "a value that begins with - is written --flag=VALUE");
     }
-    let swapped = swapped_letters(flag, definition);
+    let swapped = swapped_letters(flag, at_hand.definition).or_else(|| swapped_letters(flag, definition));
     if swapped.as_deref() == Some(flag) {
         // It was given to a command, which has flags of its own.
         return Refusal::usage(
             &format!("{flag}: a flag of a run, not of this command"),
-            &format!("{program} COMMAND --help shows the flags that a command takes"),
+            &format!("{} shows its flags", at_hand.help()),
         );
     }
-    match suggestion.or(swapped.as_deref()) {
+    match Some(suggestion).filter(|ours| !ours.is_empty()).or(swapped.as_deref()) {
         Some(ours) => Refusal::usage(&what, &format!("did you mean {ours}?")),
-        None => Refusal::usage(&what, &format!("see {program} --help")),
+        None => Refusal::usage(&what, &format!("see {}", at_hand.help())),
     }
 }
 
@@ -199,7 +286,9 @@ fn swapped_letters(flag: &str, definition: &clap::Command) -> Option<String> {
 }
 
 /// Refuses long flags with one dash, as some tools have them: clap would read `-rate=5` as `-r ate=5`.
-pub fn check_single_dashes(arguments: &[std::ffi::OsString], command: &clap::Command) -> Result<(), Refusal> {
+pub fn check_single_dashes(arguments: &[OsString], definition: &clap::Command) -> Result<(), Refusal> {
+    let at_hand = AtHand::of(arguments, definition, "");
+    let root = AtHand { words: String::new(), definition };
     for argument in arguments.iter().skip(1).filter_map(|argument| argument.to_str()) {
         if argument == "--" {
             break;
@@ -210,13 +299,10 @@ pub fn check_single_dashes(arguments: &[std::ffi::OsString], command: &clap::Com
         };
         let name = name.split('=').next().unwrap_or(name);
         let long = format!("--{name}");
-        let known = command
-            .get_arguments()
-            .any(|flag| flag.get_long_and_visible_aliases().is_some_and(|names| names.contains(&name)));
-        if known {
+        if at_hand.has_flag(name) || root.has_flag(name) {
             return Err(Refusal::usage(&format!("-{name}: long flags have two dashes"), &long));
         }
-        if let Some(ours) = other_tools_word(&long) {
+        if let Some(ours) = at_hand.other_tools_word(&long) {
             return Err(Refusal::usage(&format!("-{name}: no such flag here"), ours));
         }
     }

@@ -20,6 +20,9 @@ const PROGRESS_EVERY_NS: u64 = 10_000_000_000;
 /// The schemes of HTTP.
 pub const HTTP: &[Scheme] = &[Scheme::Http, Scheme::Https];
 
+/// The engine's commands, which may be meant where a URL stands.
+pub const COMMANDS: &[&str] = &["run", "target", "merge", "check", "debug", "schema", "doctor", "node"];
+
 /// Reads a run from its flags; `None` when nothing says how much load there shall be.
 pub fn unless_nothing(mut flags: Flags, surroundings: &dyn Surroundings) -> Result<Option<Run>, Refusal> {
     let Asked { overrides, outputs, thresholds } = read(&mut flags, surroundings, HTTP)?;
@@ -134,14 +137,14 @@ fn url(flags: &mut Flags, sources: &Sources<'_>, schemes: &[Scheme]) -> Result<O
         }
         (Some(text), None) => {
             let word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
-            if is_http && let "run" | "target" | "merge" | "schema" | "check" | "doctor" = text.as_str() {
+            if is_http && COMMANDS.contains(&text.as_str()) {
                 let what = format!("command {text} comes after flags of a run");
                 return Err(PlanError::new(what, format!("engine {text}, then its own flags"))
                     .at(Place::Argument("URL")));
             }
             if word && text != "localhost" && is_http {
                 let what = format!("{} is neither a URL nor a command", quoted(&text));
-                let fix = "a URL such as http://127.0.0.1:8080/, or one of target, merge, schema, doctor";
+                let fix = format!("a URL such as http://127.0.0.1:8080/, or one of {}", COMMANDS.join(", "));
                 return Err(PlanError::new(what, fix).at(Place::Argument("URL")));
             }
             parse(&text).map(Some).map_err(|error| error.at(Place::Argument("URL")))

@@ -32,8 +32,8 @@ pub fn of_words(words: &[String], surroundings: &dyn Surroundings) -> Result<Run
     let words: Vec<OsString> =
         std::iter::once("engine").chain(words.iter().map(String::as_str)).map(OsString::from).collect();
     refusal::check_single_dashes(&words, &definition)?;
-    let wrong = |error: clap::Error| refusal::from_clap(&error, &definition, "engine");
-    let matches = definition.clone().try_get_matches_from(words).map_err(wrong)?;
+    let wrong = |error: clap::Error| refusal::from_clap(&error, &words, &definition, "engine");
+    let matches = definition.clone().try_get_matches_from(&words).map_err(wrong)?;
     let flags = Flags::from_arg_matches(&matches).map_err(wrong)?;
     crate::run(flags, surroundings)
 }

@@ -108,6 +108,8 @@ pub fn parse(
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let mut definition = CommandLine::command();
     command::check_single_dashes(&arguments, &definition)?;
+    let known = definition.clone();
+    let wrong = |error: &clap::Error| command::from_clap(error, &arguments, &known, "engine");
     let matches = match definition.try_get_matches_from_mut(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
@@ -115,11 +117,11 @@ pub fn parse(
                 clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => {
                     Ok(Command::Print(error.render().to_string()))
                 }
-                _ => Err(from_clap(&error)),
+                _ => Err(wrong(&error)),
             };
         }
     };
-    let line = CommandLine::from_arg_matches(&matches).map_err(|error| from_clap(&error))?;
+    let line = CommandLine::from_arg_matches(&matches).map_err(|error| wrong(&error))?;
     match line.command {
         Some(SubCommand::Target(flags)) => others::target(&flags, surroundings),
         Some(SubCommand::Merge(flags)) => others::merge(flags, surroundings),
@@ -147,11 +149,6 @@ pub fn parse(
             }
         }
     }
-}
-
-/// One line for what clap found wrong.
-fn from_clap(error: &clap::Error) -> Refusal {
-    command::from_clap(error, &CommandLine::command(), "engine")
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use clap::Args;
 use command::file;
-use plan::{Allowed, Cores, Fence, IoChoice, Pacing, Place, PlanError, parse_duration};
+use plan::{Allowed, Cores, Fence, IoChoice, Pacing, Place, PlanError, Rate, parse_duration};
 
 use super::{Command, Refusal, Surroundings};
 use crate::agent::{Capacity, Config, Coordinator, Host, PrivatePem, Tls};
@@ -179,7 +179,7 @@ pub(super) fn node(flags: NodeFlags, surroundings: &dyn Surroundings) -> Result<
         name: texts.read(flags.name, ("--name", "ENGINE_NAME"), node_name)?,
         zone: texts.read(flags.zone, ("--zone", "ENGINE_ZONE"), word)?,
         labels: labels.collect::<Result<BTreeMap<_, _>, PlanError>>()?,
-        capacity: texts.read(flags.capacity, ("--capacity", "ENGINE_CAPACITY"), Capacity::parse)?,
+        capacity: texts.read(flags.capacity, ("--capacity", "ENGINE_CAPACITY"), capacity)?,
         state: texts.one(flags.state, "ENGINE_STATE")?.map(PathBuf::from),
         host,
         die_with_parent: flags.die_with_parent,
@@ -239,6 +239,15 @@ fn coordinator_address(text: &str) -> Result<(String, bool), PlanError> {
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_v6 = bracketed.is_some_and(|host| matches!(host.parse::<IpAddr>(), Ok(IpAddr::V6(_))));
     if is_v6 || is_name(host) { Ok((format!("{host}:{port}"), is_tls)) } else { Err(wrong()) }
+}
+
+fn capacity(text: &str) -> Result<Capacity, PlanError> {
+    match Capacity::parse(text)? {
+        Capacity::Given(Rate::ZERO) => {
+            Err(PlanError::new("a node that carries nothing is none", "a rate such as 50k, or measure"))
+        }
+        capacity => Ok(capacity),
+    }
 }
 
 fn is_loopback(address: &str) -> bool {
@@ -303,6 +312,15 @@ mod tests {
             [("127.0.0.1:5557", true), ("[::1]:1", true), ("localhost:1", true), ("10.0.0.7:1", false)]
         {
             assert_eq!(is_loopback(address), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn capacities() {
+        assert!(matches!(capacity("50k"), Ok(Capacity::Given(_))));
+        assert!(matches!(capacity("measure"), Ok(Capacity::Measured)));
+        for text in ["0", "x", "-1"] {
+            assert!(capacity(text).is_err(), "{text}");
         }
     }
 

@@ -7,10 +7,10 @@ use std::ffi::OsString;
 use clap::{Arg, CommandFactory as _, FromArgMatches as _};
 use plan::{Place, PlanError, Scheme, Url};
 
-use command::{Asked, Flags, check_single_dashes};
+use command::{Asked, Flags, check_single_dashes, from_clap};
 
 use super::flags::{AFTER_HELP, CommandLine, SubCommand};
-use super::{Command, Refusal, Run, Surroundings, from_clap, others};
+use super::{Command, Refusal, Run, Surroundings, others};
 use crate::protocol::{About, Given, Spoken};
 
 /// Flags that are about HTTP, and about plan files, which describe it.
@@ -54,6 +54,8 @@ fn read(
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let mut command = command(about);
     check_single_dashes(&arguments, &command)?;
+    let known = command.clone();
+    let wrong = |error: &clap::Error| from_clap(error, &arguments, &known, about.name);
     let matches = match command.try_get_matches_from_mut(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
@@ -61,11 +63,11 @@ fn read(
                 clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => {
                     Ok(Command::Print(error.render().to_string()))
                 }
-                _ => Err(from_clap(&error)),
+                _ => Err(wrong(&error)),
             };
         }
     };
-    let line = CommandLine::from_arg_matches(&matches).map_err(|error| from_clap(&error))?;
+    let line = CommandLine::from_arg_matches(&matches).map_err(|error| wrong(&error))?;
     match line.command {
         Some(SubCommand::Merge(flags)) => others::merge(flags, surroundings),
         Some(SubCommand::Schema(flags)) => Ok(Command::Schema(flags.name)),

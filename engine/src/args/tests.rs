@@ -235,6 +235,16 @@ fn colour_follows_the_environment_unless_a_flag_says_otherwise() {
 }
 
 #[test]
+fn every_command_is_known_where_a_url_may_stand() {
+    let definition = CommandLine::command();
+    let mut names: Vec<&str> = definition.get_subcommands().map(clap::Command::get_name).collect();
+    let mut known = command::COMMANDS.to_vec();
+    names.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(names, known);
+}
+
+#[test]
 fn help_and_version_are_printed_and_nothing_at_all_is_an_error() {
     let Ok(Command::Print(help)) = parsed("--help", &[]) else { panic!("help") };
     for part in [
@@ -288,7 +298,10 @@ const WRONG: &[(&str, &str)] = &[
     ("http://me:hunter2@h/ --tps 1", "user name or password (not shown)"),
     ("http://a/ http://b/ --tps 1", "one argument too many (not shown) → one URL"),
     ("http://a/ --url http://b/ --tps 1", "--url: the URL is given twice"),
-    ("tagret --tps 1", "\"tagret\" is neither a URL nor a command →"),
+    (
+        "tagret --tps 1",
+        "\"tagret\" is neither a URL nor a command → a URL such as http://127.0.0.1:8080/, or one of run,",
+    ),
     ("http://h/", "nothing says how much load: there is no rate → --tps 1000"),
     ("run", "run: nothing says what to run: there is no plan file, and no rate → engine run plan.yaml"),
     ("check", "check: there is no plan file → engine check plan.yaml"),
@@ -435,7 +448,10 @@ const WRONG: &[(&str, &str)] = &[
     // Flags that do not exist, and other tools' words.
     ("--tsp 1", "--tsp: no such flag → did you mean --tps?"),
     ("--duraton 5s", "did you mean --duration?"),
-    ("target --think 1s", "--think: a flag of a run, not of this command → engine COMMAND --help"),
+    (
+        "target --think 1s",
+        "--think: a flag of a run, not of this command → engine target --help shows its flags",
+    ),
     ("--xyzzy", "--xyzzy: no such flag → see engine --help"),
     ("--token=hunter2", "no such flag"),
     ("http://h/ -R 100", "-R: no such flag here → --tps RATE"),
@@ -464,10 +480,21 @@ const WRONG: &[(&str, &str)] = &[
     ("target --cert cert.pem --key key.pem", "add --tls"),
     ("target --truth /nowhere/t", "--truth: there is no directory"),
     ("target --tps 5", "--tps: a flag of a run, not of this command"),
-    ("merge", "<FILE>...: it is missing"),
+    ("merge", "<FILE>...: it is missing → engine merge <FILE>..."),
+    ("merge -json all.json a", "-json: long flags have two dashes → --json"),
+    ("merge --jsno all.json a", "--jsno: no such flag → did you mean --json?"),
+    ("debug", "<PLAN>: it is missing → engine debug <PLAN>"),
+    (
+        "debug plan.yaml --workload a --scenario b",
+        "--workload and --scenario do not go together → leave one out",
+    ),
+    (
+        "doctor now",
+        "one argument too many (not shown) → engine doctor takes flags alone: engine doctor --help",
+    ),
     ("merge '' b", "file name 1 is empty"),
     ("merge a --threshold x", "--threshold: \"x\" compares nothing"),
-    ("schema a b", "one argument too many"),
+    ("schema a b", "one argument too many (not shown) → engine schema [NAME]"),
     ("doctor -c x", "--connections: \"x\" is not a number of connections"),
 ];
 

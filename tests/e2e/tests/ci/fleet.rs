@@ -128,8 +128,22 @@ fn what_cannot_be_done_is_said_with_the_houses_exit_codes() {
         ),
         ("serve --nodes-listen 0.0.0.0:0 --state /tmp", 4, "without TLS and tokens"),
         ("status --coordinator http://127.0.0.1:1", 3, "no coordinator at 127.0.0.1:1"),
+        ("submit --tps 5", 2, "nothing says whom to load → a URL"),
+        (
+            "submit http://127.0.0.1:1/ --tps 5 --json r.json",
+            2,
+            "--json: there is no report before the run has ended",
+        ),
+        ("submit http://127.0.0.1:1/ --tps 5 --cores 1", 2, "--cores: each node says by itself"),
+        ("run http://127.0.0.1:1/ --tps 5 --tokens", 2, "--tokens: nobody has a token"),
+        ("run --local 2 --tps 5 --gbit 1", 2, "--gbit"),
+        ("run --local 2 --tps 5 --zones eu=60", 2, "zones: the shares come to 60 %, not 100"),
+        ("run --local 2 --tps 5 --weights 5:3:1", 2, "weights: there are 3 for 2 nodes"),
+        ("certs --server a/b", 2, "--server: \"a/b\" is no name of a host"),
+        ("tokens --role node --state /nowhere --lifetime 1000d", 2, "--lifetime: \"1000d\" is too long"),
     ] {
         let outcome = refused(line).expect(code);
         assert!(outcome.stderr.contains(fragment), "{fragment}: {}", outcome.told());
+        assert!(!outcome.stderr.contains("loading the built-in target"), "{line}: {}", outcome.told());
     }
 }

@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::args::Sink;
+use crate::Sink;
 
 /// A document that could not be written.
 #[derive(Debug, thiserror::Error)]
