@@ -17,6 +17,9 @@ use e2e::process::{Process, program, shell_code};
 
 /// The exit code of a safety rail.
 const REFUSED: i32 = 4;
+/// The exit code of an environment that refuses.
+const ENVIRONMENT: i32 = 3;
+const PLAN: &str = "schema: openloop.plan/1\ntargets: {a: http://127.0.0.1:1}\nworkloads: {a: {tps: 1, for: 1s, request: /}}\n";
 
 /// What users and maintainers read, decisions aside.
 const DOCUMENTS: &[&str] = &[
@@ -24,9 +27,11 @@ const DOCUMENTS: &[&str] = &[
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "docs/architecture.md",
+    "docs/fleet.md",
     "docs/glossary.md",
     "docs/hostile.md",
     "docs/measuring.md",
+    "docs/nodes.md",
     "docs/own-protocols.md",
     "docs/plan-file.md",
     "docs/promises.md",
@@ -50,19 +55,59 @@ fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
+/// The flags that a text names.
+fn flags(text: &str) -> BTreeSet<String> {
+    let words = text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '-'));
+    words.filter(|word| word.starts_with("--") && word.len() > 2).map(str::to_owned).collect()
+}
+
 #[test]
 fn the_readme_names_every_flag() {
     let _hold = among_others();
-    let help = Engine::new("--help").run().expect(0).stdout;
-    let readme = document("README.md");
-    let words = help.split(|character: char| !(character.is_ascii_alphanumeric() || character == '-'));
-    let flags: BTreeSet<&str> = words.filter(|word| word.starts_with("--") && word.len() > 2).collect();
-    assert!(flags.len() > 50, "{flags:?}");
-    let missing: Vec<&&str> = flags
-        .iter()
-        .filter(|flag| !["--help", "--version"].contains(flag) && !readme.contains(**flag))
+    let of_a_run = flags(&Engine::new("--help").run().expect(0).stdout);
+    assert!(of_a_run.len() > 50, "{of_a_run:?}");
+    let named = flags(&document("README.md"));
+    let missing: Vec<&String> = of_a_run
+        .difference(&named)
+        .filter(|flag| !["--help", "--version"].contains(&flag.as_str()))
         .collect();
     assert!(missing.is_empty(), "the README lacks {missing:?}");
+}
+
+#[test]
+fn the_pages_of_fleets_name_every_flag_of_theirs() {
+    let _hold = among_others();
+    let help = Engine::of("coordinator", "--help").run().expect(0).stdout;
+    let (_, commands) = help.split_once("Commands:\n").expect("the commands are listed");
+    let commands = commands.lines().take_while(|line| !line.is_empty());
+    let commands: Vec<&str> =
+        commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    assert!(commands.len() > 15, "{commands:?}");
+    let of_a_run = flags(&Engine::new("--help").run().expect(0).stdout);
+    let named = flags(&(document("docs/fleet.md") + &document("docs/nodes.md")));
+    let mut of_fleets = flags(&Engine::new("node --help").run().expect(0).stdout);
+    for command in commands.into_iter().filter(|command| !command.is_empty()) {
+        of_fleets
+            .extend(flags(&Engine::of("coordinator", &format!("{command} --help")).run().expect(0).stdout));
+    }
+    let missing: Vec<&String> =
+        of_fleets.iter().filter(|flag| !named.contains(*flag) && !of_a_run.contains(*flag)).collect();
+    assert!(missing.is_empty() && of_fleets.len() > 80, "the pages of fleets lack {missing:?}");
+}
+
+#[test]
+fn the_page_of_fleets_names_every_operation_of_the_api() {
+    let description = document("coordinator/openapi.json");
+    let description: serde_json::Value = serde_json::from_str(&description).expect("it is JSON");
+    let text = document("docs/fleet.md");
+    let paths: Vec<&String> = description["paths"].as_object().expect("paths").keys().collect();
+    // What differs in its last word alone stands behind the first of its kind: `POST /runs/{run}/stop`, `/abort`.
+    let is_named = |path: &str| {
+        let last = path.rsplit_once('/').map_or(path, |(_, last)| last);
+        text.contains(path) || text.contains(&format!("`/{last}`"))
+    };
+    let missing: Vec<&&String> = paths.iter().filter(|path| !is_named(path)).collect();
+    assert!(missing.is_empty() && paths.len() > 15, "docs/fleet.md lacks {missing:?}");
 }
 
 #[test]
@@ -147,6 +192,16 @@ fn every_promise_names_a_test_that_exists() {
     assert!(numbers.len() > 30, "{numbers:?}");
 }
 
+/// The names of the headings of a text, as links have them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let name = |heading: &str| {
+        let heading = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading.chars().filter(|kept| kept.is_alphanumeric() || " -_".contains(*kept));
+        kept.map(|kept| if kept == ' ' { '-' } else { kept }).collect()
+    };
+    text.lines().filter(|line| line.starts_with('#')).map(name).collect()
+}
+
 #[test]
 fn links_lead_somewhere() {
     for name in DOCUMENTS {
@@ -155,8 +210,14 @@ fn links_lead_somewhere() {
             document(name).split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(link, _)| link))
         {
             let file = link.split('#').next().unwrap_or_default();
-            if !link.starts_with("https://") && !file.is_empty() {
-                assert!(folder.join(file).exists(), "{name}: {link} leads nowhere");
+            if link.starts_with("https://") {
+                continue;
+            }
+            let path = if file.is_empty() { repository().join(name) } else { folder.join(file) };
+            assert!(path.exists(), "{name}: {link} leads nowhere");
+            if let Some((_, anchor)) = link.split_once('#') {
+                let text = fs::read_to_string(&path).expect("a text");
+                assert!(anchors(&text).contains(anchor), "{name}: {link} leads to no heading");
             }
         }
     }
@@ -203,6 +264,45 @@ fn documented_command_lines_are_accepted() {
         }
     }
     assert!(tried >= 25, "only {tried} command lines were found");
+}
+
+/// Lines of code blocks that run these programs, without what stands behind three blanks and explains them.
+fn lines_of_fleets(text: &str) -> Vec<String> {
+    let is_one = |line: &String| line.starts_with("coordinator ") || line.starts_with("engine node ");
+    let blocks = text.split("```").skip(1).step_by(2).flat_map(str::lines);
+    let lines = blocks.map(|line| line.split("   ").next().unwrap_or_default());
+    lines.map(|line| line.trim_start_matches("target/release/").trim().to_owned()).filter(is_one).collect()
+}
+
+/// Papers are made; everything else is refused for want of a coordinator, of a folder, or by a rail, and not for its words.
+#[test]
+fn documented_command_lines_of_fleets_are_accepted() {
+    let _hold = among_others();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    for (name, text) in [("node.token", "t"), ("operator.token", "t"), ("plan.yaml", PLAN)] {
+        fs::write(folder.path().join(name), text).expect("a file can be written");
+    }
+    let mut lines: Vec<String> = ["README.md", "docs/fleet.md", "docs/nodes.md"]
+        .iter()
+        .flat_map(|name| lines_of_fleets(&document(name)))
+        .collect();
+    // They make what others name.
+    lines.sort_by_key(|line| !line.starts_with("coordinator certs "));
+    for line in &lines {
+        let mut command = Command::new(program(&["sh"]));
+        let line = line.split(" > ").next().unwrap_or_default();
+        let (name, words) = line.split_once(' ').expect("a program and its words");
+        command.args(["-c", &format!("exec \"$BINARY\" {words}")]).current_dir(folder.path());
+        command.env_clear().env("BINARY", binary().with_file_name(name));
+        command.env("ENGINE_RATE_GUARD", "0.000001").env("ENGINE_CONNECT_WITHIN", "1ms");
+        command.env("ENGINE_STATE", folder.path().join("node"));
+        command.env("COORDINATOR_STATE", "/dev/null/nowhere").env("COORDINATOR_URL", "http://127.0.0.1:1");
+        let mut process = Process::start(command, None);
+        let code = shell_code(process.wait(Duration::from_secs(20)));
+        let expected = if words.starts_with("certs ") { &[0][..] } else { &[ENVIRONMENT, REFUSED] };
+        assert!(expected.contains(&code), "{line}: {code}\n{}", process.stderr());
+    }
+    assert!(lines.len() >= 12, "only {} command lines were found: {lines:#?}", lines.len());
 }
 
 #[test]

@@ -23,6 +23,7 @@ use yaml_rust2::{Yaml, YamlLoader};
 const EXAMPLES: &[&str] = &[
     "closed-model.sh",
     "control-socket.py",
+    "fleet.sh",
     "github-actions.yml",
     "kubernetes-job.yaml",
     "plans",
@@ -76,6 +77,7 @@ impl Left {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let mut command = bare(program(&[interpreter]));
         command.arg(example(name)).env("ENGINE", binary()).env("OUT", folder.path());
+        command.env("COORDINATOR", binary().with_file_name("coordinator"));
         Self { printed: finish(command), folder }
     }
 
@@ -110,6 +112,18 @@ fn quickstart() {
     assert_eq!(Audit::of(&summary).sent, 15_000);
     assert_eq!(summary.pointer("/target/builtin"), Some(&Value::Bool(true)));
     assert_eq!(items(&summary, "/thresholds").len(), 2);
+}
+
+#[test]
+fn fleet() {
+    let _hold = among_others();
+    let left = Left::by("sh", "fleet.sh");
+    assert!(left.printed.starts_with("PASS (exit 0)"), "{}", left.printed);
+    let report = left.document("report.json");
+    assert_eq!(Audit::of(&report).sent, 3_000);
+    let sent = [1, 2, 3].map(|number| count(&report, &format!("/nodes/local-{number}/totals/sent")));
+    assert_eq!(sent.iter().sum::<u64>(), 3_000, "{sent:?}");
+    assert!(sent[0] > sent[1] && sent[1] > sent[2], "{sent:?}");
 }
 
 #[test]
