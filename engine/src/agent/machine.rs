@@ -530,7 +530,8 @@ impl Agent {
             self.exit(ExitCode::Passed, String::new(), actions);
         }
         let attending = self.is_attending();
-        let told = attending && self.outbox.unacknowledged() == 0;
+        // Who is alone and has told everything has nobody to wait for; who has not waits for the coordinator as long as it may.
+        let told = self.outbox.unacknowledged() == 0 && (attending || matches!(self.link, Link::Alone));
         let Some(leaving) = &mut self.leaving else { return };
         if leaving.hands_over_until.is_some_and(|until| now.monotonic >= until || !attending)
             && let Some(work) = &self.work
@@ -542,7 +543,7 @@ impl Agent {
             leaving.settling = true;
             leaving.by = leaving.by.min(now.monotonic.plus_nanos(SETTLING_NS));
         }
-        if now.monotonic >= leaving.by || (idle && (told || matches!(self.link, Link::Alone))) {
+        if now.monotonic >= leaving.by || (idle && told) {
             let (code, reason) = (leaving.code, std::mem::take(&mut leaving.reason));
             self.leaving = None;
             self.exit(code, reason, actions);

@@ -425,6 +425,17 @@ fn whoever_is_asked_to_end_finishes_first_and_goes_at_once_the_second_time() {
         assert!(matches!(orders(&said)[..], [Order::Stop]), "{said:?}");
     }
 
+    // What it has not told keeps it for as long as it may wait for its coordinator to come back.
+    let mut untold = Node::new(Vec::new());
+    untold.armed(1);
+    untold.handle(leave());
+    untold.told(ToNode::Stop { run: RUN, fencing: fencing(1) });
+    untold.second(0);
+    let ended = |actions: Vec<Action>| actions.iter().any(|action| matches!(action, Action::Exit { .. }));
+    assert!(!ended(untold.part(finished())));
+    assert!(!ended(untold.handle(Event::Disconnected)) && !ended(untold.pass(SECOND_NS)));
+    assert!(ended(untold.pass(3 * SECOND_NS)));
+
     let mut hasty = Node::new(Vec::new());
     hasty.armed(1);
     hasty.handle(leave());
