@@ -144,7 +144,7 @@ fn making_certificates_overwrites_nothing_and_goes_on_with_an_authority() {
     assert_eq!(written, ["node-beta.pem", "node-beta.key"].map(|name| folder.path().join(name)));
     assert_eq!(std::fs::read(folder.path().join("ca.pem")).unwrap(), authority);
     let again = write_certificates(&more, NOW).unwrap_err().to_string();
-    assert!(again.contains("node-beta.pem") && again.contains("exists"), "{again}");
+    assert!(again.contains("node-beta.pem") && again.contains("is there already"), "{again}");
     for name in ["ca.key", "server.key", "node-alpha.key"] {
         let bits =
             std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(folder.path().join(name)).unwrap());
