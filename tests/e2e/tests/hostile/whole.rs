@@ -1,4 +1,6 @@
 //! The matrix, whole: 200 requests per second for 5 s in each case, and every other flag its default.
+//!
+//! `HOSTILE_CASES=tls_` runs those alone whose names contain the word.
 
 use std::time::Duration;
 
@@ -6,14 +8,17 @@ use e2e::machine::alone;
 
 use crate::check::{Size, all};
 use crate::ids::every_answer_is_credited_once;
-use crate::table::CASES;
+use crate::table::{CASES, Case};
 
 #[test]
 fn every_hostile_target_gets_its_class_and_its_exit_code() {
     let _hold = alone();
     // Two at a time: each has a target that may take whatever it can get.
     let size = Size { tps: 200, seconds: 5, timeout_s: None, slack: Duration::from_secs(1) };
-    for line in all(CASES, size, 2) {
+    let word = std::env::var("HOSTILE_CASES").unwrap_or_default();
+    let cases: Vec<Case> = CASES.iter().filter(|case| case.behaviour.contains(&word)).copied().collect();
+    assert!(!cases.is_empty(), "no behaviour has {word:?} in its name");
+    for line in all(&cases, size, 2) {
         println!("{line}");
     }
 }
