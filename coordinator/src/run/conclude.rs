@@ -64,7 +64,9 @@ fn lives(run: &Run) -> impl Iterator<Item = (&str, &Member, Option<&Share>)> {
 /// What dead nodes had on the wire is cut off.
 fn cut_off_the_dead(run: &Run, totals: &mut Totals, notes: &mut Vec<String>) {
     for (name, member, share) in lives(run).filter(|(_, member, _)| member.part.is_none()) {
-        let Some(share) = share else { continue };
+        // Who dies in its first second has told nothing, and has sent all the same.
+        let nothing = Share::default();
+        let share = share.unwrap_or(&nothing);
         let mut on_the_wire = 0;
         for (sums, own) in
             [(&mut totals.counters, &share.sums.counters), (&mut totals.warmup, &share.sums.warmup)]
